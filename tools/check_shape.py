@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "tamannot"
 MOST_FOLDERS, MOST_FILES = 12, 150
 LONGEST, SHORTEST = 400, 20
 # The limit of today, and the aim: the limit is lowered whenever the package gets below it, and never raised.
-MOST_LINES, LINES_AIM = 26_400, 25_000
+MOST_LINES, LINES_AIM = 25_200, 25_000
 MOST_PARAMETERS = 6  # of a function that users do not call
 NAMELESS = {"__init__.py", "__main__.py"}
 

@@ -13,8 +13,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 import tamannot.data as slots
-from tamannot.analysis._cells import library_species, some_genes
-from tamannot.analysis._samples import Samples
+from tamannot.analysis._samples import Samples, library_species, some_genes
 from tamannot.classify import expression_of
 from tamannot.data import Array
 from tamannot.errors import ResultNotFoundError
@@ -22,12 +21,9 @@ from tamannot.signature import GeneIndex, Signature, load_signatures
 
 LABEL, SHARE_OF = "label:", "share:"
 PANEL = "@checkpoint_ligands"
-# Cells that are neither microglia nor anything but myeloid.
-_MYELOID = ("macrophage", "monocyte", "dendritic")
-# A gene detected in a smaller share of the cells is uninformative.
-RARE = 0.01
-# Number of times that the genes of a claim are swapped: the minimum for a p value of 0.05.
-N_SWAPS = 20
+_MYELOID = ("macrophage", "monocyte", "dendritic")  # with microglia, which are macrophages, left out
+RARE = 0.01  # a gene detected in a smaller share of the cells is uninformative
+N_SWAPS = 20  # number of times that the genes of a claim are swapped: the minimum for a p value of 0.05
 
 
 @dataclass(frozen=True)
@@ -46,10 +42,8 @@ class Claim:
     cells: str
     """Cells in which ``a`` is measured: a label, ``macrophage``, ``called_origin``, ``other_myeloid``, ``malignant``,
     ``all``, or a compartment."""
-    b: str
-    """The other measure; of ``groups`` which samples: ``primary=breast``, ``site=margin/core``."""
-    against: str
-    """Cells in which ``b`` is measured, or with which those of ``cells`` are compared."""
+    b: str  # the other measure; of ``groups`` which samples: ``primary=breast``, ``site=margin/core``
+    against: str  # cells in which ``b`` is measured, or with which those of ``cells`` are compared
     expected: str
     note: str
 
@@ -74,22 +68,16 @@ class Cells:
     """The cells of an annotated object, and some of their genes."""
 
     samples: Samples
-    labels: Mapping[str, Array]
-    """By axis (compartment, origin, state) the label of each cell."""
+    labels: Mapping[str, Array]  # by axis (compartment, origin, state) the label of each cell
     malignant: Array | None
     signatures: Mapping[str, Signature]
-    genes: Mapping[str, int] = field(default_factory=dict)
-    """Of the genes that are in the data the column of ``values``."""
+    genes: Mapping[str, int] = field(default_factory=dict)  # of the genes that are in the data the column of ``values``
+    # Of each claim its genes with the columns of others of equal expression in the same cells, `N_SWAPS` times.
     swaps: Mapping[str, list[dict[str, int]]] = field(default_factory=dict)
-    """Of each claim its genes with the columns of others of equal expression in the same cells, `N_SWAPS` times."""
-    values: sp.csc_matrix = field(default_factory=lambda: sp.csc_matrix((0, 0)))
-    """Cells by genes, ``log1p`` of 10,000 per cell."""
-    n_detected: Array = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Genes that are detected in each cell, of all."""
-    min_cells: int = 1
-    """Cells of a kind that a sample needs to count."""
-    about: Mapping[str, pd.Series] = field(default_factory=dict)
-    """By ``primary`` and ``site`` the word of each sample; without those that were not given."""
+    values: sp.csc_matrix = field(default_factory=lambda: sp.csc_matrix((0, 0)))  # cells by genes, as `some_genes` does
+    n_detected: Array = field(default_factory=lambda: np.zeros(0, np.int64))  # of each cell, of all genes
+    min_cells: int = 1  # cells of a kind that a sample needs to count
+    about: Mapping[str, pd.Series] = field(default_factory=dict)  # ``primary``, ``site`` of each sample, if given
     _masks: dict[str, Array] = field(default_factory=dict)
 
     def per_sample(self, *masks: Array) -> list[list[Array]]:
@@ -229,13 +217,19 @@ def _swaps(
         means = np.round(means / member.sum(axis=1, keepdims=True), 9)
     mean_in = dict(zip(masks, means, strict=True))
     ranked = {name: np.argsort(mean, kind="stable") for name, mean in mean_in.items()}
-    out = {}
+    swaps: dict[str, list[dict[str, int]]] = {}
     for claim_id, genes in where.items():
         own = {named[g] for g in genes}
         seen = {g: name for g, name in genes.items() if mean_in[name][named[g]] > 0}
         near = {g: _nearest(named[g], mean_in[name], ranked[name], own, matrix.ids) for g, name in seen.items()}
-        out[claim_id] = [_draw(near, i) for i in range(N_SWAPS)] if near and all(near.values()) else []
-    return out
+        swaps[claim_id] = []
+        for number in range(N_SWAPS if near and all(near.values()) else 0):
+            taken: dict[str, int] = {}
+            for gene, others in near.items():  # the same one stands in for two genes only where there are too few
+                rotated = others[number % len(others) :] + others[: number % len(others)]
+                taken[gene] = next((c for c in rotated if c not in taken.values()), rotated[0])
+            swaps[claim_id].append(taken)
+    return swaps
 
 
 def _nearest(column: int, mean: Array, ranked: Array, own: set[int], ids: Array) -> list[int]:
@@ -245,12 +239,3 @@ def _nearest(column: int, mean: Array, ranked: Array, own: set[int], ids: Array)
     others = [int(c) for c in ranked[max(at - reach, 0) : at + reach + 1] if c not in own and mean[c] > 0]
     others = sorted(others, key=lambda c: abs(mean[c] - mean[column]))[:N_SWAPS]
     return sorted(others, key=lambda c: hashlib.blake2b(f"{ids[column]} {ids[c]}".encode()).digest())
-
-
-def _draw(near: Mapping[str, list[int]], number: int) -> dict[str, int]:
-    """Return a stand-in for each gene; the same one twice only where there are too few."""
-    taken: dict[str, int] = {}
-    for gene, others in near.items():
-        rotated = others[number % len(others) :] + others[: number % len(others)]
-        taken[gene] = next((c for c in rotated if c not in taken.values()), rotated[0])
-    return taken

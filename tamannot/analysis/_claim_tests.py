@@ -15,11 +15,9 @@ from tamannot.stats._means import MIN_SAMPLES, OverSamples, between_groups, over
 
 SUPPORTED, NOT_SUPPORTED, DETECTED = "supported", "not supported", "detected"
 INCONCLUSIVE, NOT_MEASURABLE = "inconclusive", "not measurable"
-# Least samples of a correlation across samples: of four no order is rarer than 1 in 12.
-_MIN_ACROSS = 5
+_MIN_ACROSS = 5  # least samples of a correlation across samples: of four no order is rarer than 1 in 12
 _DEPTH_CLASSES = 10
-# A claim exceeds its swaps if at most this share of them, the claim included, is as extreme.
-_RARELY = 0.05
+_RARELY = 0.05  # a claim exceeds its swaps if at most this share of them, the claim included, is as extreme
 
 
 @dataclass(frozen=True)
@@ -33,14 +31,10 @@ class Found:
     n_samples: int = 0
     n_cells: int = 0
     verdict: str = NOT_MEASURABLE
-    n_swaps: int = 0
-    """Swaps of the genes for others of equal expression that gave an interval."""
-    swapped: float = np.nan
-    """Mean of their results."""
-    p_swapped: float = np.nan
-    """Share that goes as far as the claim in its direction, the claim counted among them."""
-    swapped_same: float = np.nan
-    """Share that gets the verdict of the claim."""
+    n_swaps: int = 0  # swaps of the genes for others of equal expression that gave an interval
+    swapped: float = np.nan  # mean of their results
+    p_swapped: float = np.nan  # share that goes as far as the claim in its direction, the claim counted among them
+    swapped_same: float = np.nan  # share that gets the verdict of the claim
     swapped_supported: float = np.nan
     reason: str = ""
 

@@ -19,13 +19,12 @@ import tamannot.data as slots
 from tamannot._resources import resource_path
 from tamannot.analysis._claim_cells import PANEL, Cells, Claim, read_cells
 from tamannot.analysis._claim_tests import SUPPORTED, check_claim
-from tamannot.analysis._samples import Malignant, Samples, malignant_cells, samples_of, table_of_samples
+from tamannot.analysis._samples import Malignant, malignant_cells, samples_of, table_of_samples
 from tamannot.errors import InputFileError, ParameterError, among
 from tamannot.stats._means import MIN_SAMPLES, over_samples
 
-_ANY = "all"
-# With a small panel of genes, depth is not a useful covariate.
-_FEW_GENES = 1000
+OfSamples: TypeAlias = str | tuple[str, Mapping[str, str]]  # a column of obs, or a column and ``{your word: ours}``
+_FEW_GENES = 1000  # with a small panel of genes, depth is not a useful covariate
 _SIGNED = ("positive", "negative")
 # Of each kind the fields that it needs, and the values of `expected`; of a share a range.
 _KINDS = {
@@ -37,9 +36,6 @@ _KINDS = {
     "share": (("a", "cells"), ("0.3-0.5",)),
     "groups": (("a", "cells", "b"), _SIGNED),
 }
-
-OfSamples: TypeAlias = str | tuple[str, Mapping[str, str]]
-"""A column of ``obs``, or a column and ``{your word: ours}``."""
 
 
 def claims(
@@ -134,13 +130,13 @@ def claims(
             about[name] = words.replace(dict(ours))
     chosen = None if malignant is None else malignant_cells(adata, malignant)
     cells = replace(read_cells(adata, key, rows, samples, chosen), min_cells=min_cells, about=about)
-    found = [
-        {name: getattr(claim, name) for name in ("claim_id", "claim", "source", "kind", "expected")}
+    about_claim = ("claim_id", "claim", "source", "kind", "expected")
+    result = pd.DataFrame(
+        {name: getattr(claim, name) for name in about_claim}
         | asdict(check_claim(claim, cells))
         | {"note": claim.note if claim.kind != "none" else ""}
         for claim in rows
-    ]
-    result = pd.DataFrame(found)
+    )
     record = {
         "sample_key": sample_key,
         "malignant": malignant is not None,
@@ -150,7 +146,7 @@ def claims(
         "n_samples": len(samples.names),
         "claims": result,
         "detection": pd.DataFrame(_detection(cells), columns=_DETECTION),
-        "cautions": _cautions(cells, samples, result),
+        "cautions": _cautions(cells, result),
     }
     target = slots.to_work_on(adata, copy=copy)
     slots.write_analysis(target, key, "claims", record)
@@ -207,11 +203,11 @@ def _detection(cells: Cells) -> Iterator[tuple[Any, ...]]:
         macrophage = macrophage & ~cells.malignant
     hits = {g: cells.column(g) > 0 for g in cells.genes_of(PANEL) if g in cells.genes}
     codes, n_samples = cells.samples.codes, len(cells.samples.names)
-    origins, states = ([_ANY, *sorted(set(cells.labels[axis][macrophage]))] for axis in ("origin", "state"))
+    origins, states = (["all", *sorted(set(cells.labels[axis][macrophage]))] for axis in ("origin", "state"))
     for origin, state in product(origins, states):
         here = macrophage & (codes >= 0)
         for axis, label in (("origin", origin), ("state", state)):
-            here = here & (True if label == _ANY else cells.labels[axis] == label)
+            here = here & (True if label == "all" else cells.labels[axis] == label)
         n = np.bincount(codes[here], minlength=n_samples)
         if not n.any():
             continue
@@ -223,9 +219,9 @@ def _detection(cells: Cells) -> Iterator[tuple[Any, ...]]:
             yield (gene, origin, state, int(n.sum()), int(k.sum()), share, over.mean, low, high, over.n)
 
 
-def _cautions(cells: Cells, samples: Samples, result: pd.DataFrame) -> list[str]:
+def _cautions(cells: Cells, result: pd.DataFrame) -> list[str]:
     said = []
-    if (n := len(samples.names)) < MIN_SAMPLES:
+    if (n := len(cells.samples.names)) < MIN_SAMPLES:
         said.append(f"{n} sample{'s' * (n > 1)}: no claim can be tested; at least {MIN_SAMPLES} samples are needed.")
     against = result[result["n_swaps"] > 0]
     if len(against):

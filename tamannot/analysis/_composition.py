@@ -16,10 +16,7 @@ from tamannot.errors import ParameterError, some_of
 from tamannot.stats._shares import wilson
 
 Counts = Literal["expected", "called"]
-
-# No column of obs is likely to have this name.
-_DEPTH = "mean log depth of the sample"
-_SHOWN = 8
+_DEPTH = "mean log depth of the sample"  # no column of obs is likely to have this name
 
 
 def composition(
@@ -166,24 +163,17 @@ def composition(
 def _table_of(
     adata: AnnData, samples: Samples, counted: Counted, condition: str | None, covariates: Sequence[str], min_cells: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
-    """Return the samples, their covariates, and the conditions in the order of their column.
-
-    There is one row per sample: ``condition`` (text, empty where it is not known), ``n_cells``, ``n_macrophages``,
-    ``log_depth`` if it is known, ``used`` (whether it is compared), ``left_out`` (why not).
-    """
+    """Return the table of samples, their covariates, and the conditions in the order of their column."""
     known = table_of_samples(adata, samples, [*([condition] if condition else []), *covariates])
     reason = np.full(len(known), "", dtype=object)
     for name in reversed(known.columns):
         reason[known[name].isna().to_numpy()] = f"no value of {name}"
     few = counted.total < min_cells
     reason[few] = [f"{int(n):,} {counted.unit}, fewer than {min_cells}" for n in counted.total[few]]
-    table = pd.DataFrame(index=known.index)
-    order: tuple[str, ...] = ()
-    if condition is not None:
+    table, order = pd.DataFrame(index=known.index), tuple[str, ...]()
+    if condition is not None:  # text, empty where it is not known
         table["condition"] = known[condition].astype(str).where(known[condition].notna(), "").astype(object)
-        column = slots.obs_column(adata, condition)
-        is_categorical = isinstance(column.dtype, pd.CategoricalDtype)
-        order = tuple(map(str, column.cat.categories if is_categorical else sorted(set(column.dropna()))))
+        order = tuple(map(str, pd.Categorical(slots.obs_column(adata, condition)).categories))
     table["n_cells"] = samples.total(np.ones(len(samples.codes))).astype(int)
     table["n_macrophages"] = counted.n_macrophages.astype(int)
     if counted.log_depth is not None:
@@ -213,7 +203,7 @@ def _refuse_few(table: pd.DataFrame, counted: Counted, condition: str, min_cells
     if not alone.any() and ((by["enough"] > 0).sum() > 1 or len(by) == 1):
         return  # whatever else is wrong, it is not for cells
     cells = pd.Series(counted.total, index=table.index).sort_values(kind="stable")
-    least = some_of([f"{name} {int(n):,}" for name, n in cells[cells < min_cells].items()], _SHOWN)
+    least = some_of([f"{name} {int(n):,}" for name, n in cells[cells < min_cells].items()], 8)
     of_each = ", ".join(f"{name} {int(row['enough'])} of {int(row['all'])}" for name, row in by.iterrows())
     raise ParameterError(
         f"{int(enough.sum())} of {len(known)} samples have {min_cells} {counted.unit} (min_cells), but each condition "
@@ -225,15 +215,13 @@ def _by_sample_and_label(counts: pd.DataFrame, counted: Counted, samples: pd.Dat
     """Return counts, samples × labels, as one row each with their share of the cells of the sample."""
     n_samples, n_labels = counts.shape
     total, k = np.repeat(counted.total, n_labels), counts.to_numpy(float).ravel()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = k / total
     columns = {
         "sample": np.repeat(np.asarray(counts.index, dtype=object), n_labels),
         "label": np.tile(np.asarray(counts.columns, dtype=object), n_samples),
         "n_cells": k,
         "n_macrophages": np.repeat(counted.n_macrophages.astype(int), n_labels),
         "n_total": total.astype(int),
-        "share": share,
+        "share": np.divide(k, total, out=np.full(k.size, np.nan), where=total > 0),
     }
     table = pd.DataFrame(columns)
     if "condition" in samples:

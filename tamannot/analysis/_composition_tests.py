@@ -4,87 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
-from tamannot.analysis._cells import depth_of
-from tamannot.analysis._samples import Samples
-from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.analysis._samples import Samples, depth_of
+from tamannot.classify import MACROPHAGE, NOT_MACROPHAGE, UNASSIGNED
 from tamannot.data import Array
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError, among
 from tamannot.stats._means import benjamini_hochberg
 from tamannot.stats._shares import centred_log_ratios, check_design, compare_means, compare_shares
 
 Axis = Literal["state", "origin", "compartment"]
-AXES = ("state", "origin", "compartment")
-
-_MACROPHAGE, _NO_CODE = "macrophage", -2
-_PROBABILITIES = {"state": "state_proba", "origin": "origin_proba"}
-# One sample per condition does not show the variation between samples; a constant covariate is useless.
-_LEAST = 2
-# Cells of a label, in all samples, below which it is not tested.
-_TOO_FEW = 10
+_LEAST = 2  # one sample per condition does not show the variation between samples; a constant covariate is useless
+_TOO_FEW = 10  # cells of a label, in all samples, below which it is not tested
 _FEW_SAMPLES, _FEW_FREE, _CONFOUNDED, _FEW_CELLS = 4, 4, 0.8, 5
 _BLANK_DIFFERS, _P = 0.1, 0.05
 _STEROIDS = "immunoregulatory"
 
 _FEW = f"fewer than {_TOO_FEW} cells in all: not tested"
 _HALF = "a condition has no such cells, or only such cells: half a cell was added to both counts of each sample"
-_COLUMNS = (
-    *("label", "contrast", "condition", "reference", "share", "share_reference"),
-    *("log_odds", "odds_ratio", "low", "high", "t", "df", "p", "q", "p_logratio", "p_overall"),
-    *("dispersion", "rho", "n_samples", "counts", "note"),
-)
 
 
 @dataclass(frozen=True)
 class Counted:
     """Cells by sample and label."""
 
-    called: pd.DataFrame
-    """Samples × labels, ``unassigned`` last: numbers of called cells."""
-    expected: pd.DataFrame | None
-    """Samples × labels with a probability: its sum over cells."""
-    rest: Array
-    """Expected number of cells with none of these labels: one minus the highest probability, summed over cells."""
-    total: Array
-    """Number of counted cells: macrophages, or all cells if the axis is the compartment."""
-    unit: str
-    """Kind of these cells: ``macrophages`` or ``cells``."""
-    n_macrophages: Array
-    """Of each sample."""
-    log_depth: Array | None
-    """Mean logarithm of the depth of these cells; NaN without a cell, None where it is not known."""
-    depth: str | None
-    """What depth is, or why it is not known; None if it was not asked for."""
+    called: pd.DataFrame  # samples × labels, ``unassigned`` last: numbers of called cells
+    expected: pd.DataFrame | None  # samples × labels with a probability: its sum over cells
+    rest: Array  # expected number of cells with none of these labels: the sum of one minus the highest probability
+    total: Array  # number of counted cells: macrophages, or all cells if the axis is the compartment
+    unit: str  # kind of these cells: ``macrophages`` or ``cells``
+    n_macrophages: Array  # of each sample
+    log_depth: Array | None  # mean logarithm of the depth of these cells; NaN without a cell, None if not known
+    depth: str | None  # what depth is, or why it is not known; None if it was not asked for
 
 
 def count_labels(adata: AnnData, key: str, axis: Axis, samples: Samples, *, depth: bool) -> Counted:
     """Count the labels of an axis in each sample."""
-    if axis not in AXES:
-        raise ParameterError(f"axis must be one of {', '.join(AXES)}, not {axis!r}.")
+    if axis not in get_args(Axis):
+        raise ParameterError(f"axis must be one of {', '.join(get_args(Axis))}, not {axis!r}.")
     label = slots.read_obs(adata, key, (axis,)).iloc[:, 0]
     of = (label.notna() & (label != NOT_MACROPHAGE)).to_numpy()
-    macrophage = (label == _MACROPHAGE).to_numpy() if axis == "compartment" else of
+    macrophage = (label == MACROPHAGE).to_numpy() if axis == "compartment" else of
     index = pd.Index(samples.names, name="sample")
     expected, rest = None, np.zeros(len(samples.names))
-    if axis in _PROBABILITIES and (name := slots.slot(key, _PROBABILITIES[axis])) in adata.obsm:
+    if axis != "compartment" and (name := slots.slot(key, f"{axis}_proba")) in adata.obsm:
         probabilities = slots.read_obsm(adata, name)
         proba = np.where(of[:, None], probabilities.to_numpy(np.float64), 0.0)
         rest = samples.total(np.where(of, 1 - proba.max(axis=1), 0.0))
         expected = pd.DataFrame(samples.total(proba), index=index, columns=list(map(str, probabilities.columns)))
     # Labels that have a probability, other labels that occur, and unassigned cells: a part of an object has lost the
     # categories without cells, so that these cannot say what was offered.
-    called = pd.Categorical(label)
-    code = {str(name): i for i, name in enumerate(called.categories)}
-    occur = [name for name, i in code.items() if (called.codes == i).any() and name != NOT_MACROPHAGE]
-    names = [] if expected is None else list(expected.columns)
-    names = list(dict.fromkeys([*names, *(name for name in occur if name != UNASSIGNED), UNASSIGNED]))
-    counts = {n: samples.total((of & (called.codes == code.get(n, _NO_CODE))).astype(float)) for n in names}
+    occur = list(map(str, pd.Categorical(label).remove_unused_categories().categories))
+    every = dict.fromkeys([*(() if expected is None else expected), *occur])
+    names = [*(name for name in every if name not in (NOT_MACROPHAGE, UNASSIGNED)), UNASSIGNED]
+    text = label.astype(str)
+    counts = {n: samples.total((of & (text == n)).to_numpy(float)) for n in names}
     log_depth = what = None
     if depth:
         try:
@@ -110,24 +89,16 @@ def count_labels(adata: AnnData, key: str, axis: Axis, samples: Samples, *, dept
 class Design:
     """The terms of a comparison."""
 
-    matrix: Array
-    """Samples × terms: intercept, one column a contrast, covariates."""
-    conditions: tuple[str, ...]
-    """The reference first."""
-    codes: Array
-    """Of each sample the place of its condition in ``conditions``."""
-    df: int
-    """Residual degrees of freedom."""
+    matrix: Array  # samples × terms: intercept, one column a contrast, covariates
+    conditions: tuple[str, ...]  # the reference first
+    codes: Array  # of each sample the place of its condition in ``conditions``
+    df: int  # residual degrees of freedom
 
 
 def make_design(
     condition: pd.Series, covariates: pd.DataFrame, *, order: Sequence[str], reference: str | None
 ) -> Design:
-    """Return the terms: of each sample the condition, as text, and covariates, numbers or anything else as categories.
-
-    ``order`` are the conditions in the order of their column; the first that a sample has is the reference, unless
-    another is named.
-    """
+    """Return the terms of conditions and covariates; the reference is named, or the first of ``order`` that occurs."""
     here = [name for name in order if (condition == name).any()]
     if reference is not None and reference not in here:
         raise ParameterError(f"No sample has the condition '{reference}'.{among(reference, here)}")
@@ -158,10 +129,7 @@ def make_design(
 
 
 def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) -> pd.DataFrame:
-    """Return the tests of every label, all of them by expected counts or all of them as called.
-
-    ``kept`` says which samples are compared, in the order of the design.
-    """
+    """Return the tests of every label in the samples of the design, all by expected counts or all as called."""
     total, counts, n_contrasts = counted.total[kept], "called", len(design.conditions) - 1
     table, parts = counted.called[kept], counted.called[kept].to_numpy(float)
     if expected and counted.expected is not None:
@@ -185,26 +153,32 @@ def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) ->
                 "share": means[c + 1, i],
                 "share_reference": means[0, i],
             }
-            figures = {name: getattr(found, name)[i, c] for name in ("log_odds", "t", "p")}
-            figures |= {name: getattr(found, name)[i] for name in ("p_overall", "dispersion", "rho")}
-            # The interval is of the odds ratio, beside which it stands.
-            by_odds = {"odds_ratio": found.log_odds, "low": found.low, "high": found.high}
-            figures |= {name: np.exp(log[i, c]) for name, log in by_odds.items()} | {"p_logratio": by_ratio[i, c]}
-            row |= {name: np.nan if few[i] else value for name, value in figures.items()}
-            half = _HALF if found.half_added[i] else ""
-            row |= {"df": found.df, "n_samples": len(total), "counts": counts, "note": _FEW if few[i] else half}
-            rows.append(row)
+            figures = {
+                "log_odds": found.log_odds[i, c],
+                "odds_ratio": np.exp(found.log_odds[i, c]),
+                "low": np.exp(found.low[i, c]),  # the interval is of the odds ratio, beside which it stands
+                "high": np.exp(found.high[i, c]),
+                "t": found.t[i, c],
+                "df": found.df,
+                "p": found.p[i, c],
+                "q": np.nan,
+                "p_logratio": by_ratio[i, c],
+                "p_overall": found.p_overall[i],
+                "dispersion": found.dispersion[i],
+                "rho": found.rho[i],
+            }
+            note = _HALF if found.half_added[i] else ""
+            if few[i]:
+                figures, note = dict.fromkeys(figures, np.nan) | {"df": found.df}, _FEW
+            rows.append(row | figures | {"n_samples": len(total), "counts": counts, "note": note})
     tests = pd.DataFrame(rows)
     # Whether abstention differs is to be known, but is no finding among the others.
     tests["q"] = benjamini_hochberg(tests["p"].where(tests["label"] != UNASSIGNED).to_numpy(float))
-    return tests[list(_COLUMNS)]
+    return tests
 
 
 def cautions_on_tests(tests: pd.DataFrame, design: Design, total: Array, log_depth: Array | None) -> Iterator[str]:
-    """Yield the cautions on tests: depth, few samples, differing abstention, steroids, and rare labels.
-
-    ``log_depth`` is None if it is not a covariate.
-    """
+    """Yield the cautions on tests; ``log_depth`` is None if it is not a covariate."""
     sizes = np.bincount(design.codes)
     if log_depth is not None:
         means = np.bincount(design.codes, log_depth) / sizes
@@ -214,8 +188,7 @@ def cautions_on_tests(tests: pd.DataFrame, design: Design, total: Array, log_dep
                 f"The condition explains {explained:.0%} of the variance of log depth between samples: an effect of "
                 "the condition cannot be separated from an effect of depth."
             )
-    few = [f"{name} ({n})" for name, n in zip(design.conditions, sizes, strict=True) if n < _FEW_SAMPLES]
-    if few:
+    if few := [f"{name} ({n})" for name, n in zip(design.conditions, sizes, strict=True) if n < _FEW_SAMPLES]:
         yield (
             f"Fewer than {_FEW_SAMPLES} samples in {', '.join(few)}: only large differences can be detected, and a "
             "single outlier can produce one."

@@ -12,37 +12,21 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
-from tamannot.analysis._crosstalk_values import (
-    OWN_COVARIATES,
-    Hypothesis,
-    Pairs,
-    Shares,
-    hypotheses_of,
-    sides_of,
-    values_of_samples,
-)
+from tamannot.analysis import _crosstalk_values
+from tamannot.analysis._crosstalk_values import OWN_COVARIATES, Hypothesis, Pairs, Shares
 from tamannot.analysis._ligand_receptor import ligand_receptor as look_at_pairs
 from tamannot.analysis._ligand_receptor import load_liana
 from tamannot.analysis._samples import MALIGNANT, Malignant, malignant_as_text, malignant_cells, samples_of
 from tamannot.classify import UNASSIGNED
 from tamannot.data import Array
 from tamannot.errors import ParameterError, some_of
-from tamannot.stats._correlation import (
-    FEWEST,
-    Correlation,
-    bootstrap_interval,
-    leave_one_out,
-    smallest_p,
-    spearman,
-    supports_q,
-)
+from tamannot.stats import _correlation
+from tamannot.stats._correlation import FEWEST, supports_q
 from tamannot.stats._means import benjamini_hochberg
 
 _NO_STATE = f"share_{UNASSIGNED}"
-# If the unassigned share of macrophages differs by more than this between samples, shares of labels are biased.
-_UNEVEN = 0.2
-# Degrees of freedom that must be left for all covariates at once; below, they are taken one at a time.
-_FREE = 5
+_UNEVEN = 0.2  # if the unassigned shares of samples differ by more, shares of labels are biased
+_FREE = 5  # degrees of freedom that must be left for all covariates at once; below, they are taken one at a time
 _FEW_SAMPLES = 10
 
 
@@ -143,9 +127,9 @@ def crosstalk(
         )
     if ligand_receptor:
         load_liana()  # before the work, not after
-    sides = sides_of(adata, key, samples_of(adata, sample_key), malignant_cells(adata, malignant))
-    asked = hypotheses_of(adata, key, hypotheses, programs)
-    values, low_signal, cautions = values_of_samples(adata, key, sides, asked, shares, covariates)
+    sides = _crosstalk_values.sides_of(adata, key, samples_of(adata, sample_key), malignant_cells(adata, malignant))
+    asked = _crosstalk_values.hypotheses_of(adata, key, hypotheses, programs)
+    values, low_signal, cautions = _crosstalk_values.values_of_samples(adata, key, sides, asked, shares, covariates)
     covariates = [c for c in dict.fromkeys(covariates) if c in values]
     enough = (values[["n_macrophages", "n_malignant"]] >= min_cells).all(axis=1)
     _refuse_few(enough, min_cells, "macrophages")
@@ -165,24 +149,24 @@ def crosstalk(
         *([] if enough.all() else [f"{few}: {some_of(values.index[~enough])}."]),
         *_cautions_on_shares(adata, table, asked, shares, key),
     ]
+    named = "pre-specified" if hypotheses is None else "named"
     # Of the programs of macrophages only those asked for; cells as called are not shown beside expected shares.
     wanted = {h.column for h in asked}
     hidden = [c for c in values if str(c).startswith("program_") or (c == _NO_STATE and shares == "expected")]
-    parameters = {
-        "sample_key": sample_key,
-        "malignant": malignant_as_text(malignant),
-        "shares": shares,
-        "hypotheses": "pre-specified" if hypotheses is None else hypotheses if isinstance(hypotheses, str) else "named",
-        "covariates": "+".join(covariates),
-        "n_bootstrap": n_bootstrap,
-        "min_cells": min_cells,
-        "rng": rng,
-    }
     record = {
         "tests": tests,
         "samples": values.drop(columns=[c for c in hidden if c not in wanted]).assign(used=enough),
         "cautions": cautions,
-        "parameters": parameters,
+        "parameters": {
+            "sample_key": sample_key,
+            "malignant": malignant_as_text(malignant),
+            "shares": shares,
+            "hypotheses": hypotheses if isinstance(hypotheses, str) else named,
+            "covariates": "+".join(covariates),
+            "n_bootstrap": n_bootstrap,
+            "min_cells": min_cells,
+            "rng": rng,
+        },
     }
     slots.write_analysis(adata, key, "crosstalk", record)
     if ligand_receptor:
@@ -209,47 +193,44 @@ def run_tests(
         here = table[[h.column, h.other, *covariates]].astype(float)
         here = here[here.iloc[:, :2].notna().all(axis=1)]
         x, y = here.iloc[:, 0].to_numpy(), here.iloc[:, 1].to_numpy()
-        found = _correlation(here, [], seed)
-        known = math.isfinite(found.rho)
-        low, high = bootstrap_interval(x, y, n_bootstrap=n_bootstrap, rng=seed) if known else nothing
-        loo_low, loo_high = leave_one_out(x, y) if known else nothing
+        rho, p = _rho_and_p(here, [], seed)
+        known = math.isfinite(rho)
+        low, high = _correlation.bootstrap_interval(x, y, n_bootstrap=n_bootstrap, rng=seed) if known else nothing
+        loo_low, loo_high = _correlation.leave_one_out(x, y) if known else nothing
         row: dict[str, Any] = {"measure": h.measure, "tam": h.tam, "malignant": h.malignant, "expected": h.expected}
-        row |= {"rho": found.rho, "p": found.p, "low": low, "high": high, "loo_low": loo_low, "loo_high": loo_high}
+        row |= {"rho": rho, "p": p, "low": low, "high": high, "loo_low": loo_low, "loo_high": loo_high}
         rows.append(row | _adjusted(here, covariates, n_bootstrap, seed) | {"n_samples": len(x)})
     tests = pd.DataFrame(rows, index=pd.Index([h.name for h in hypotheses], name="test"))
     # Whether any of this many tests could reach a q below 0.05 with these samples.
     enough = supports_q(int(tests["n_samples"].min()), len(tests))
-    for q, p in (("q", "p"), ("q_adjusted", "p_adjusted")):
-        tests[q] = benjamini_hochberg(tests[p].to_numpy(float)) if enough else np.nan
+    for q, of in (("q", "p"), ("q_adjusted", "p_adjusted")):
+        tests[q] = benjamini_hochberg(tests[of].to_numpy(float)) if enough else np.nan
     return tests
 
 
 def _adjusted(here: pd.DataFrame, covariates: Sequence[str], n_bootstrap: int, seed: int) -> dict[str, Any]:
     """Return ρ given each covariate, and given all; where few samples allow one at a time, given the worst."""
-    alone = {c: _correlation(here, [c], seed) for c in covariates}
-    usable = [c for c, found in alone.items() if math.isfinite(found.rho) and here[c].nunique() > 1]
-    if len(usable) > 1 and len(_complete(here, usable)) - 2 - len(usable) >= _FREE:
-        chosen, found = usable, _correlation(here, usable, seed)
-    elif usable:
-        chosen = [min(usable, key=lambda c: abs(alone[c].rho))]
-        found = alone[chosen[0]]
-    else:
-        chosen, found = [], Correlation(math.nan, math.nan, len(here), exact=False)
-    low, high = math.nan, math.nan
+    alone = {c: _rho_and_p(here, [c], seed) for c in covariates}
+    chosen = [c for c, (rho, _) in alone.items() if math.isfinite(rho) and here[c].nunique() > 1]
+    if len(_complete(here, chosen)) - 2 - len(chosen) < _FREE:
+        chosen = sorted(chosen, key=lambda c: abs(alone[c][0]))[:1]
+    rho = p = low = high = math.nan
     if chosen:
+        rho, p = alone[chosen[0]] if len(chosen) == 1 else _rho_and_p(here, chosen, seed)
         values = _complete(here, chosen)
         x, y = values[:, 0], values[:, 1]
-        low, high = bootstrap_interval(x, y, values[:, 2:], n_bootstrap=n_bootstrap, rng=seed)
-    row = {"rho_adjusted": found.rho, "p_adjusted": found.p, "low_adjusted": low, "high_adjusted": high}
-    each = {f"rho_given_{c}": one.rho for c, one in alone.items()}
-    return row | {"adjusted_for": "+".join(chosen)} | each | {f"p_given_{c}": one.p for c, one in alone.items()}
+        low, high = _correlation.bootstrap_interval(x, y, values[:, 2:], n_bootstrap=n_bootstrap, rng=seed)
+    row = {"rho_adjusted": rho, "p_adjusted": p, "low_adjusted": low, "high_adjusted": high}
+    each = {f"rho_given_{c}": one for c, (one, _) in alone.items()}
+    return row | {"adjusted_for": "+".join(chosen)} | each | {f"p_given_{c}": one for c, (_, one) in alone.items()}
 
 
-def _correlation(here: pd.DataFrame, covariates: Sequence[str], seed: int) -> Correlation:
+def _rho_and_p(here: pd.DataFrame, covariates: Sequence[str], seed: int) -> tuple[float, float]:
     values = _complete(here, covariates)
     if len(values) < FEWEST:
-        return Correlation(math.nan, math.nan, len(values), exact=False)
-    return spearman(values[:, 0], values[:, 1], values[:, 2:], rng=seed)
+        return math.nan, math.nan
+    found = _correlation.spearman(values[:, 0], values[:, 1], values[:, 2:], rng=seed)
+    return found.rho, found.p
 
 
 def _complete(here: pd.DataFrame, covariates: Sequence[str]) -> Array:
@@ -260,27 +241,23 @@ def _complete(here: pd.DataFrame, covariates: Sequence[str]) -> Array:
 def _cautions_on_tests(tests: pd.DataFrame, table: pd.DataFrame, covariates: Sequence[str]) -> Iterator[str]:
     """Yield the cautions for readers of the tests."""
     n, m = int(tests["n_samples"].min()), len(tests)
+    limit = f"{n} samples no two-sided p can be below {_correlation.smallest_p(n):.2g}"
     yield (
         f"Associations across {n} samples do not show which side acts on the other, or that either does. Shared "
         "properties of samples (site, treatment, purity, handling) can affect both."
     )
     if n < _FEW_SAMPLES:
-        yield (
-            f"With {n} samples no two-sided p can be below {smallest_p(n):.2g}, and bootstrap intervals are too narrow."
-        )
+        yield f"With {limit}, and bootstrap intervals are too narrow."
     if not supports_q(n, m):
         yield (
-            f"No q: with {n} samples no two-sided p can be below {smallest_p(n):.2g}, so none of {m} tests could "
-            f"reach a q below 0.05; that takes {next(k for k in count(2) if supports_q(k, m))} samples. "
-            "Test fewer hypotheses."
+            f"No q: with {limit}, so none of {m} tests could reach a q below 0.05; that takes "
+            f"{next(k for k in count(2) if supports_q(k, m))} samples. Test fewer hypotheses."
         )
-    idle = [c for c in covariates if table[c].dropna().nunique() < 2]
-    gaps = [c for c in covariates if table[c].isna().any() and c not in idle]
     if not covariates:
         yield "No covariates were adjusted for: ambient RNA, hypoxia or depth alone can produce an association."
-    if idle:
+    if idle := [c for c in covariates if table[c].dropna().nunique() < 2]:
         yield f"Not adjusted for, because they are the same in all samples: {', '.join(idle)}."
-    if gaps:
+    if gaps := [c for c in covariates if table[c].isna().any() and c not in idle]:
         yield f"Samples without a value are left out of the adjusted tests: {', '.join(gaps)}."
     if len(covariates) > 1 and not tests["adjusted_for"].str.contains("+", regex=False).all():
         yield (
@@ -307,6 +284,5 @@ def _cautions_on_shares(
             f"{without.min():.0%} to {without.max():.0%} of the macrophages of a sample have no state: shares of labels"
             " depend on that, and so on depth."
         )
-    source = slots.read_record(adata, key).calibration_source
-    if shares == "expected" and "state" not in source:
+    if shares == "expected" and "state" not in slots.read_record(adata, key).calibration_source:
         yield "The probabilities of states are not calibrated here: use expected shares to rank samples only."

@@ -12,8 +12,8 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
-from tamannot.analysis._cells import depth_of, detection_of, library_species, scores_in, some_genes
-from tamannot.analysis._samples import MALIGNANT, Samples, numbers_of, table_of_samples
+from tamannot.analysis import _samples
+from tamannot.analysis._samples import MALIGNANT, Samples, library_species
 from tamannot.classify import MACROPHAGE, STATES, SUMMARIES, UNASSIGNED
 from tamannot.data import Array
 from tamannot.errors import ParameterError, among
@@ -25,8 +25,7 @@ Pairs = Literal["all", "mediators", "t_cells"] | Sequence[tuple[str, str]]
 OWN_COVARIATES = ("ambient", "hypoxia", "depth")
 _HYPOXIC = "hypoxic"
 _LOW_COVERAGE = 0.5
-# T and NK cells: single-cell markers hardly separate them, and both produce interferon.
-_T_CELLS = "t_nk"
+_T_CELLS = "t_nk"  # T and NK cells: single-cell markers hardly separate them, and both produce interferon
 # Highly expressed in macrophages: in malignant cells these transcripts are ambient or were taken up.
 _AMBIENT = {"human": ("C1QA", "C1QB", "C1QC", "TYROBP"), "mouse": ("C1qa", "C1qb", "C1qc", "Tyrobp")}
 
@@ -35,18 +34,14 @@ _AMBIENT = {"human": ("C1QA", "C1QB", "C1QC", "TYROBP"), "mouse": ("C1qa", "C1qb
 class Hypothesis:
     """One value of macrophages, or of T cells, to correlate with one of malignant cells."""
 
-    measure: Side
-    """Of macrophages the share of a state, the mean z of a program, the mean expression of a gene; or of T and NK cells
-    the mean of a set or gene."""
+    measure: Side  # a mean over macrophages, or for ``t_cell`` over T and NK cells
     tam: str
-    malignant: str
-    """Id of a ferroptosis program, of a summary or of a context set; or a gene."""
-    expected: Literal["positive", "negative", ""] = ""
-    """Sign expected before the data were seen; empty: either."""
+    malignant: str  # id of a ferroptosis program, of a summary or of a context set; or a gene
+    expected: Literal["positive", "negative", ""] = ""  # sign expected before the data were seen; empty: either
 
     @property
     def name(self) -> str:
-        """Name of its row."""
+        """Name of its row in the table of tests."""
         return f"{self.column} : {self.malignant}"
 
     @property
@@ -88,8 +83,8 @@ def hypotheses_of(adata: AnnData, key: str, asked: Pairs | None, programs: Seque
     ferroptosis, context = ([i for i, s in library.items() if s.axis == axis] for axis in ("ferroptosis", "context"))
     macrophages = [*map(str, slots.read_table(adata, key, "z")), *context]
     programs = [p for p in ferroptosis if p not in SUMMARIES] if programs is None else programs
-    for name in programs:
-        _check_name(name, macrophages, "programs has")
+    if unknown := [name for name in programs if name not in macrophages]:
+        raise ParameterError(f"programs has no '{unknown[0]}'.{among(unknown[0], macrophages)}")
     if isinstance(asked, str) and asked in _WRITTEN:
         if record.matrix.species != "mouse":
             return list(_WRITTEN[asked])
@@ -125,16 +120,15 @@ def _named(
             f"A hypothesis must be a pair like ('share_lipid_associated', 'ferroptosis_defence'), not {pair!r}."
         )
     left, right = pair
-    if not _is_gene(right):
-        _check_name(right, (*ferroptosis, *context), "Of malignant cells there is")
-    programs_or_states: dict[Side, Sequence[str]] = {"share": STATES, "program": macrophages}
-    for measure, names in programs_or_states.items():
-        if left.removeprefix(f"{measure}_") in names and (left.startswith(f"{measure}_") or left in names):
-            return _pair(measure, left.removeprefix(f"{measure}_"), right)
-    genes_or_sets: dict[Side, Sequence[str]] = {"gene": (), "t_cell": context}
-    for measure, sets in genes_or_sets.items():
+    of_malignant = (*ferroptosis, *context)
+    if not _is_gene(right) and right not in of_malignant:
+        raise ParameterError(f"Of malignant cells there is no '{right}'.{among(right, of_malignant)}")
+    ids: dict[Side, Sequence[str]] = {"share": STATES, "program": macrophages, "gene": (), "t_cell": context}
+    for measure, known_ids in ids.items():
         name = left.removeprefix(f"{measure}_")
-        if name != left and (_is_gene(name) or name in sets):
+        # Genes, and whatever is of T cells, need the name of their measure before them; states and programs do not.
+        bare = measure in ("share", "program")
+        if (name != left or bare) and (name in known_ids or (_is_gene(name) and not bare)):
             return _pair(measure, name, right)
     known = [*(f"share_{s}" for s in STATES), *(f"program_{n}" for n in macrophages), *(f"t_cell_{n}" for n in context)]
     raise ParameterError(f"Of macrophages there is no '{left}'.{among(left, known)}")
@@ -146,20 +140,13 @@ def _pair(measure: Side, tam: str, malignant: str) -> Hypothesis:
     return next((h for h in written if h.name == plain.name), plain)
 
 
-def _check_name(name: str, known: Sequence[str], where: str) -> None:
-    if name not in known:
-        raise ParameterError(f"{where} no '{name}'.{among(name, known)}")
-
-
 @dataclass(frozen=True)
 class Sides:
     """The cells that a hypothesis can use, by sample; each cell is on one side only."""
 
     samples: Samples
-    cells: dict[str, Array]
-    """By the measure of a hypothesis the macrophages, or T and NK cells; and the malignant cells."""
-    doubtful: Array
-    """Macrophages by their transcripts and malignant by the user's column; they count as malignant."""
+    cells: dict[str, Array]  # by measure the macrophages, or T and NK cells; and the malignant cells
+    doubtful: Array  # macrophages by their transcripts and malignant by the user's column; they count as malignant
 
 
 def sides_of(adata: AnnData, key: str, samples: Samples, malignant: Array) -> Sides:
@@ -176,9 +163,8 @@ def values_of_samples(
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Return the values of each sample, the share of cells with too little signal for each value, and cautions.
 
-    The values are numbers of cells, means over the macrophages and the malignant cells of a sample (and over its T
-    cells, if a hypothesis has them), and the covariates that are available. z of malignant cells uses bins of their
-    own: by those of macrophages, a gene that macrophages hardly express would be high in every malignant cell.
+    z of malignant cells uses bins of their own: by those of macrophages, a gene that macrophages hardly express would
+    be high in every malignant cell.
     """
     samples, macrophages, malignant = sides.samples, sides.cells["program"], sides.cells[MALIGNANT]
     record = slots.read_record(adata, key)
@@ -186,7 +172,8 @@ def values_of_samples(
     library = load_signatures(species=species)
     programs = [i for i, s in library.items() if s.axis == "ferroptosis"]
     ids = list(dict.fromkeys([*programs, *(h.malignant for h in asked if h.malignant in library)]))
-    own, _, coverage = scores_in(adata, key, malignant, {i: library[i] for i in dict.fromkeys([*ids, _HYPOXIC])})
+    scored = {i: library[i] for i in dict.fromkeys([*ids, _HYPOXIC])}
+    own, _, coverage = _samples.scores_in(adata, key, malignant, scored)
     ids = [i for i in ids if i != _HYPOXIC]
     z = slots.read_table(adata, key, "z")
     n_cells = {side: samples.total(of.astype(float)).astype(np.int64) for side, of in sides.cells.items()}
@@ -201,20 +188,20 @@ def values_of_samples(
     ambient_genes = [column for gene in _AMBIENT[species] if (column := index.find(gene)) >= 0]
     if ambient_genes:
         ambient = np.zeros(malignant.size, np.float32)
-        for rows, values, _ in some_genes(matrix, ambient_genes, malignant):
+        for rows, values, _ in _samples.some_genes(matrix, ambient_genes, malignant):
             ambient[rows] = values.mean(axis=1)
         columns["ambient"] = samples.mean(ambient, malignant)
     columns["hypoxia"] = samples.mean(own[_HYPOXIC].to_numpy(), malignant)
     precision = np.float32 if matrix.kind == "counts" else np.float64  # results are the same to the last bit
-    depth = np.log10(np.maximum(depth_of(matrix, malignant), 1), dtype=precision)
+    depth = np.log10(np.maximum(_samples.depth_of(matrix, malignant), 1), dtype=precision)
     columns["depth"] = samples.mean(depth, malignant)
     low = _read_asked(adata, key, sides, asked, columns)
     table = pd.DataFrame(columns, index=pd.Index(samples.names, name="sample"))
     if any(h.measure == "t_cell" for h in asked):
         table["n_t_cells"] = n_cells["t_cell"]
-    given = table_of_samples(adata, samples, [c for c in covariates if c not in OWN_COVARIATES])
+    given = _samples.table_of_samples(adata, samples, [c for c in covariates if c not in OWN_COVARIATES])
     for name in given:
-        table[name] = numbers_of(given[name], f"The covariate obs['{name}']")
+        table[name] = _samples.numbers_of(given[name], f"The covariate obs['{name}']")
     cautions = []
     if doubtful := int(sides.doubtful.sum()):
         cautions.append(
@@ -241,11 +228,11 @@ def _read_asked(
         if not names:
             continue
         sets = {n: library[n] for n in names if n in library}
-        genes, few = detection_of(matrix, sets, [n for n in names if n not in sets], of)
+        genes, few = _samples.detection_of(matrix, sets, [n for n in names if n not in sets], of)
         new = {n: s for n, s in sets.items() if f"{side}_{n}" not in columns}
         z = pd.DataFrame(0.0, index=genes.index, columns=list(new))
         if new and of.any():
-            z = scores_in(adata, key, of, new)[0]
+            z = _samples.scores_in(adata, key, of, new)[0]
         columns |= {f"{side}_{n}": sides.samples.mean(t[n].to_numpy(float), of) for t in (z, genes) for n in t}
         low |= {f"{side}_{n}": sides.samples.mean(few[n].to_numpy(float), of) for n in few}
     return low

@@ -14,18 +14,8 @@ from anndata import AnnData
 
 import tamannot.data as slots
 from tamannot._settings import SpeciesChoice, settings
-from tamannot.analysis._gene_rankings import (
-    COLUMNS,
-    MIN_CELLS,
-    GeneSet,
-    Groups,
-    Method,
-    Ranking,
-    Settings,
-    gene_sets,
-    prerank,
-    rank_genes,
-)
+from tamannot.analysis import _gene_rankings
+from tamannot.analysis._gene_rankings import MIN_CELLS, GeneSet, Groups, Method, Ranking, Settings
 from tamannot.analysis._samples import samples_of
 from tamannot.classify import MACROPHAGE, NOT_MACROPHAGE, UNASSIGNED
 from tamannot.errors import GeneIdError, ParameterError, among, some_of
@@ -33,18 +23,11 @@ from tamannot.signature import Signatures, chosen_signatures, load_signatures
 
 _DEFAULT_AXES = ("compartment", "origin", "state", "overlay", "polarization", "published")
 
-# A name by enrichment needs a q of at most this,
-_MAX_Q = 0.05
-# of samples a difference (log2) of at least this: a third more than in the other cells,
-_MIN_DIFFERENCE = 0.4
-# and where there are four or more, a p over samples of at most this.
-_MAX_P = 0.05
-_ENOUGH_SAMPLES = 4
-# Share of macrophages among the cells compared from which origin and state are named.
-_MOSTLY = 0.5
-
-# With fewer samples than this the ranking rests on very little.
-_FEW_SAMPLES = 4
+# A name by enrichment needs at most this q, over samples at least this difference (log2), a third more than in the
+# other cells, and of this many samples at most this p over samples.
+_MAX_Q, _MIN_DIFFERENCE, _ENOUGH_SAMPLES, _MAX_P = 0.05, 0.4, 4, 0.05
+_MOSTLY = 0.5  # share of macrophages among the compared cells above which origin and state are named
+_FEW_SAMPLES = 4  # with fewer samples the ranking rests on very little
 
 
 def enrich(
@@ -165,21 +148,23 @@ def enrich(
     else:
         chosen = chosen_signatures(signatures, species_seen)
     data = slots.unpack(adata, chosen, layer=layer, gene_symbols=gene_symbols, species=species)
-    sets = gene_sets(chosen, data.index)
+    sets = _gene_rankings.gene_sets(chosen, data.index)
     samples = samples_of(adata, sample_key) if sample_key is not None else None
     threads = settings.n_threads()
-    rankings = rank_genes(data, groups, samples, threads=threads)
+    rankings = _gene_rankings.rank_genes(data, groups, samples, threads=threads)
     table = _table(rankings, sets, how, threads)
-    known = compared_with_macrophages(groups, calls)
+    # With macrophages, or where nobody called compartments, groups also have names by origin and state.
+    called = calls.get("compartment")
+    with_states = called is None or bool((called[groups.codes >= 0] == MACROPHAGE).mean() > _MOSTLY)
     sampled, made_of = samples is not None, groupby if groupby.startswith(f"{key}_") else ""
     said = [*_cautions_on_rankings(groups, rankings, sampled=sampled)]
-    said += _cautions_on_names(sets, made_of, with_states=known, logged=sampled and data.kind == "log")
+    said += _cautions_on_names(sets, made_of, with_states=with_states, logged=sampled and data.kind == "log")
     first = next(iter(rankings.values()))
     about = [(s.id, s.axis, s.version, s.digest, s.n_genes, s.ranked_in(first), s.n_down) for s in sets]
     columns = ["signature", "axis", "version", "digest", "n_genes", "n_ranked", "n_down"]
     record = {
         "table": table,
-        "clusters": name_clusters(table, {s.id: s.axis for s in sets}, groups, calls, with_states=known),
+        "clusters": name_clusters(table, {s.id: s.axis for s in sets}, groups, calls, with_states=with_states),
         "signatures": pd.DataFrame(about, columns=columns).set_index("signature"),
         "groupby": groupby,
         "sample_key": sample_key or "",
@@ -218,9 +203,9 @@ def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settin
         )
     parts = []
     for name, ranking in rankings.items():
-        part = prerank(ranking, sets, how, threads=threads)
-        part.insert(0, "group", name)
-        parts.append(part.assign(unit=ranking.unit, n_samples=ranking.n_samples, n_cells=ranking.n_cells))
+        part = _gene_rankings.prerank(ranking, sets, how, threads=threads)
+        part = part.assign(unit=ranking.unit, n_samples=ranking.n_samples, n_cells=ranking.n_cells)
+        parts.append(part.assign(group=name))
     table = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
     if table.empty:
         most = max(s.ranked_in(r) for s in sets for r in rankings.values())
@@ -228,15 +213,7 @@ def _table(rankings: Mapping[str, Ranking], sets: Sequence[GeneSet], how: Settin
             f"No signature has between {how.min_size} and {how.max_size} ranked genes (the largest has {most}). "
             "Lower min_size, or use a matrix with more genes."
         )
-    return table[["group", *COLUMNS, "unit", "n_samples", "n_cells"]]
-
-
-def compared_with_macrophages(groups: Groups, calls: Mapping[str, pd.Series]) -> bool:
-    """Return whether most cells compared were called macrophages; True where nobody called them."""
-    if "compartment" not in calls:
-        return True
-    compared = calls["compartment"][groups.codes >= 0]
-    return bool((compared == MACROPHAGE).mean() > _MOSTLY)
+    return table[["group", *_gene_rankings.COLUMNS, "unit", "n_samples", "n_cells"]]
 
 
 def name_clusters(
@@ -247,12 +224,7 @@ def name_clusters(
     *,
     with_states: bool = True,
 ) -> pd.DataFrame:
-    """Return a name on each axis for each group of an enrichment, and what most of its cells were called.
-
-    One row per group: ``group``, ``n_cells``, and for each axis with signatures ``{axis}``, ``{axis}_nes``,
-    ``{axis}_q``, ``{axis}_cells``, ``{axis}_share``, ``{axis}_agree``. Without states, origin and state are
-    ``unassigned``.
-    """
+    """Return the clusters of `get.enrichment`; without states, origin and state are ``unassigned``."""
     axes = [a for a in slots.AXES if a in axis_of.values()]
     rows = []
     for name in pd.unique(table["group"]):
@@ -309,11 +281,7 @@ def _cautions_on_rankings(groups: Groups, rankings: Mapping[str, Ranking], *, sa
 
 
 def _cautions_on_names(sets: Sequence[GeneSet], made_of: str, *, with_states: bool, logged: bool) -> Iterator[str]:
-    """Yield the cautions on the enriched signatures.
-
-    ``made_of`` is the column of the groups if annotating made it, ``with_states`` says whether macrophages were
-    compared with macrophages, and ``logged`` whether samples were compared by logarithms.
-    """
+    """Yield the cautions on names; ``made_of`` is the column of the groups if annotating made it."""
     if made_of:
         yield f"The groups of '{made_of}' were called from signatures, so they are enriched for them by construction."
     if not with_states:

@@ -10,19 +10,14 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
-from tamannot.analysis._cells import FEW_GENES, genes_of_signatures, some_genes
-from tamannot.analysis._samples import MALIGNANT, Groups, Malignant, groups_of, malignant_cells, samples_of
+from tamannot.analysis import _samples
+from tamannot.analysis._samples import FEW_GENES, MALIGNANT, Groups, Malignant
 from tamannot.classify import SUMMARIES, UNASSIGNED
 from tamannot.data import Array, RunMatrix, RunRecord
-from tamannot.errors import ParameterError
+from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.stats._means import MIN_SAMPLES, benjamini_hochberg, means_by_region, over_samples
 
 _HARDLY = 0.01
-_EFFECT_COLUMNS = (
-    *("label", "program", "kind", "against", "difference", "low", "high", "hedges_g", "p", "q"),
-    *("n_samples", "n_same_direction"),
-)
-
 THEMES: Mapping[str, Mapping[str, int]] = {
     "iron": {"iron_uptake": 1, "iron_storage": 1, "iron_export": 1, "ferritinophagy": 1, "heme_iron_recycling": 1},
     "glutathione": {"cystine_gsh": 1, "gpx4_axis": 1},
@@ -111,9 +106,9 @@ def ferroptosis_summary(
     if min_cells < 1:
         raise ParameterError(f"min_cells must be at least 1, not {min_cells}.")
     record = slots.read_record(adata, key)
-    programs, samples = _programs_of(record), samples_of(adata, sample_key)
-    chosen = None if malignant is None else malignant_cells(adata, malignant)
-    groups = groups_of(adata, key, groupby, chosen, samples)
+    programs, samples = _programs_of(record), _samples.samples_of(adata, sample_key)
+    chosen = None if malignant is None else _samples.malignant_cells(adata, malignant)
+    groups = _samples.groups_of(adata, key, groupby, chosen, samples)
     z = slots.read_table(adata, key, "z")[list(programs.signs.index)].to_numpy(np.float32)
     z = z @ programs.signs.to_numpy(np.float32)
     means, n = means_by_region(z, groups.codes, samples.codes, len(groups.labels), len(samples.names))
@@ -138,12 +133,9 @@ def ferroptosis_summary(
 class Programs:
     """The programs, the signed summaries of all of them, and the themes, in this order."""
 
-    table: pd.DataFrame
-    """By program: ``kind`` (program, summary, theme), ``effect_self``, ``effect_neighbour``."""
-    signs: pd.DataFrame
-    """Ids with a z by programs, their share in each mean: the identity, and for themes a mean with signs."""
-    genes: pd.DataFrame
-    """``signature``, ``gene``, ``column`` of all signatures of the run."""
+    table: pd.DataFrame  # by program: ``kind`` (program, summary, theme), ``effect_self``, ``effect_neighbour``
+    signs: pd.DataFrame  # ids with a z by programs, their share in each mean: the identity; of themes with signs
+    genes: pd.DataFrame  # ``signature``, ``gene``, ``column`` of all signatures of the run
 
 
 def _programs_of(record: RunRecord) -> Programs:
@@ -157,7 +149,15 @@ def _programs_of(record: RunRecord) -> Programs:
     signs = pd.DataFrame(np.eye(len(with_z), len(table)), index=with_z, columns=table.index)
     for theme, parts in whole.items():
         signs.loc[list(parts), theme] = np.array(list(parts.values())) / len(parts)
-    return Programs(table, signs, genes_of_signatures(record))
+    if not record.has("evidence"):
+        raise ResultNotFoundError(
+            "The run has no record of the genes of its signatures: it was written by tamannot.tl.score, or by an older "
+            "release. Run tamannot.tl.annotate(adata)."
+        )
+    of_parts = record.evidence.genes.rename_axis("gene").reset_index()
+    genes = record.evidence.parts["part"].rename_axis("signature").reset_index().merge(of_parts, on="part")
+    genes = genes[["signature", "gene", "column"]].astype({"signature": str, "gene": str})
+    return Programs(table, signs, genes.drop_duplicates(["signature", "column"], ignore_index=True))
 
 
 def _detection(matrix: RunMatrix, programs: Programs, groups: Groups) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -173,7 +173,7 @@ def _detection(matrix: RunMatrix, programs: Programs, groups: Groups) -> tuple[p
     kept = (groups.codes >= 0) & (sample >= 0)
     counts = np.zeros((kept.size, len(names)), np.uint8)
     hits = np.zeros((every.size, columns.size))
-    for rows, values, _ in some_genes(matrix, columns, kept):
+    for rows, values, _ in _samples.some_genes(matrix, columns, kept):
         there = (values > 0).astype(np.float32)
         counts[rows] = np.minimum(there @ members, 255)
         hits += (groups.codes[rows] == every[:, None]).astype(np.float32) @ there
@@ -182,10 +182,8 @@ def _detection(matrix: RunMatrix, programs: Programs, groups: Groups) -> tuple[p
     few = pd.DataFrame(counts[kept] < FEW_GENES, columns=names).groupby(cell)
     found = pd.concat({"n_genes_detected": by_cell.median(), "low_signal": few.mean()}, axis=1)
     genes = genes[genes["signature"].map(programs.table["kind"]) == "program"].rename(columns={"signature": "program"})
-    at_gene, n = (
-        np.searchsorted(columns, genes["column"].to_numpy(np.int64)),
-        np.bincount(groups.codes[kept], minlength=every.size),
-    )
+    at_gene = np.searchsorted(columns, genes["column"].to_numpy(np.int64))
+    n = np.bincount(groups.codes[kept], minlength=every.size)
     tables = [
         genes[["program", "gene"]].assign(label=label, n_cells=n[i], share_detected=hits[i, at_gene] / max(n[i], 1))
         for i, label in enumerate(groups.labels)
@@ -218,37 +216,32 @@ def _effects(groups: Groups, means: Array, n: Array, programs: Programs, min_cel
     whom = "cells" if "compartment" in groups.by else "macrophages"
     sums = np.nan_to_num(means) * n[:, :, None]
     for i, label in enumerate(groups.labels):
-        if label == UNASSIGNED:  # no label, and mostly the shallow cells
-            continue
         rest = [j for j, other in enumerate(groups.labels) if j != i and other != MALIGNANT]
         n_rest = n[:, rest].sum(axis=1)
         there = (n[:, i] >= min_cells) & (n_rest >= min_cells)
         others = sums[there][:, rest].sum(axis=1) / n_rest[there, None]
         found = over_samples(means[there, i] - others)
-        tables.append(
-            pd.DataFrame(
-                {
-                    "label": label,
-                    "program": list(programs.table.index),
-                    "kind": programs.table["kind"].to_numpy(),
-                    "against": whom if label == MALIGNANT else f"other {whom}",
-                    "difference": found.mean,
-                    **{name: getattr(found, name) for name in ("low", "high", "hedges_g", "p")},
-                    "q": np.nan,
-                    "n_samples": found.n,
-                    "n_same_direction": found.n_same,
-                }
-            )
-        )
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(_EFFECT_COLUMNS))
+        of_label = {
+            "label": label,
+            "program": list(programs.table.index),
+            "kind": programs.table["kind"].to_numpy(),
+            "against": whom if label == MALIGNANT else f"other {whom}",
+            "difference": found.mean,
+            **{name: getattr(found, name) for name in ("low", "high", "hedges_g", "p")},
+            "q": np.nan,
+            "n_samples": found.n,
+            "n_same_direction": found.n_same,
+        }
+        tables.append(pd.DataFrame(of_label))
+    table = pd.concat(tables)
+    # Cells without a label are mostly the shallow ones.
+    table = table[table["label"] != UNASSIGNED].reset_index(drop=True)
     table["q"] = benjamini_hochberg(table["p"].to_numpy(float))
     of = {str(i): set(g) for i, g in programs.genes.groupby("signature")["gene"]}
     shared = []
     for program, label in zip(table["program"], table["label"], strict=True):
-        genes, called_from = (
-            set().union(*(of.get(name, set()) for name in names))
-            for names in (THEMES.get(program, (program,)), label.split(" | "))
-        )
+        genes = set().union(*(of.get(name, set()) for name in THEMES.get(program, (program,))))
+        called_from = set().union(*(of.get(name, set()) for name in label.split(" | ")))
         shared.append(", ".join(sorted(genes & called_from)))
     effects = programs.table[["effect_self", "effect_neighbour"]]
     return table.merge(effects, left_on="program", right_index=True).assign(shared_genes=shared)
@@ -256,8 +249,7 @@ def _effects(groups: Groups, means: Array, n: Array, programs: Programs, min_cel
 
 def _cautions(groups: Groups, effects: pd.DataFrame, genes: pd.DataFrame) -> list[str]:
     said = []
-    few = sorted(set(effects.loc[effects["n_samples"] < MIN_SAMPLES, "label"]))
-    if few:
+    if few := sorted(set(effects.loc[effects["n_samples"] < MIN_SAMPLES, "label"])):
         said.append(
             f"Fewer than {MIN_SAMPLES} samples have enough cells of {', '.join(few)}, so these have no interval."
         )
@@ -269,7 +261,6 @@ def _cautions(groups: Groups, effects: pd.DataFrame, genes: pd.DataFrame) -> lis
         )
     if groups.malignant or "compartment" in groups.by:
         said.append("z of cells other than macrophages is computed against genes matched in macrophages.")
-    shared = sorted(set(effects.loc[effects["shared_genes"] != "", "label"]))
-    if shared:
+    if shared := sorted(set(effects.loc[effects["shared_genes"] != "", "label"])):
         said.append(f"Some programs share genes with the calls of {', '.join(shared)}: see shared_genes.")
     return said

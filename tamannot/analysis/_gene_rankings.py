@@ -1,7 +1,4 @@
-"""Genes ranked in each group of cells, and gene-set enrichment of a ranking by gseapy, without network access.
-
-Rankings are over samples if there are any, otherwise over cells.
-"""
+"""Genes ranked in each group of cells, over samples or else over cells, and enrichment of a ranking by gseapy."""
 
 from __future__ import annotations
 
@@ -21,12 +18,10 @@ from tamannot.stats._means import log_cpm, moderated_t, over_samples, welch_t
 
 Method = Literal["multilevel", "permutation"]
 
-# A gene seen in fewer cells has no place in a ranking; a pseudobulk of fewer is none.
-MIN_CELLS = 10
+MIN_CELLS = 10  # a gene seen in fewer cells has no place in a ranking; a pseudobulk of fewer is none
 _NOT_LOGGED = ("counts", "linear")
 
-# Below this a p against random sets says nothing more, and takes several times as long to find.
-SMALLEST_P = 1e-10
+SMALLEST_P = 1e-10  # below this a p against random sets says nothing more, and takes several times as long to find
 COLUMNS = ("signature", "es", "nes", "p", "q", "difference", "p_samples", "n_genes", "leading_edge", "rank")
 
 _FIGURES = {"es": "ES", "nes": "NES", "p": "NOM p-val", "q": "FDR q-val"}
@@ -36,16 +31,11 @@ _FIGURES = {"es": "ES", "nes": "NES", "p": "NOM p-val", "q": "FDR q-val"}
 class Ranking:
     """The genes of a data set, ranked for one group against all others."""
 
-    columns: Array
-    """Columns of the genes, from the greatest value to the smallest; ties in the order of columns."""
-    values: Array
-    """What they are ranked by."""
-    unit: str
-    """``"sample"`` or ``"cell"``."""
-    n_cells: int
-    """Cells of the group."""
-    differences: Array
-    """In each sample, in the order of the genes, shape ``(n_samples, n_genes)``; no rows by cells."""
+    columns: Array  # columns of the genes, from the greatest value to the smallest; ties in the order of columns
+    values: Array  # what they are ranked by
+    unit: str  # ``"sample"`` or ``"cell"``
+    n_cells: int  # cells of the group
+    differences: Array  # in each sample, in the order of the genes, shape ``(n_samples, n_genes)``; no rows by cells
 
     @property
     def n_samples(self) -> int:
@@ -129,10 +119,8 @@ class GeneSet:
     version: str
     digest: str
     n_genes: int
-    symbol_of: Mapping[int, str]
-    """Symbol of each column."""
-    n_down: int
-    """Down genes: no part of the set."""
+    symbol_of: Mapping[int, str]  # symbol of each column
+    n_down: int  # down genes: no part of the set
 
     def ranked_in(self, ranking: Ranking) -> int:
         """Return how many of the genes are in a ranking."""
@@ -196,13 +184,21 @@ def prerank(ranking: Ranking, sets: Sequence[GeneSet], settings: Settings, *, th
         threads=threads,
         verbose=False,
     )
+    difference = p_samples = np.full(len(fitting), np.nan)
+    if ranking.n_samples:
+        # In each sample the mean excess of the genes of each set over all genes.
+        above = ranking.differences - ranking.differences.mean(axis=1, keepdims=True)
+        means = [above[:, np.isin(ranking.columns, list(s.symbol_of))].mean(axis=1) for s in fitting]
+        of_samples = over_samples(np.stack(means, axis=1), fewest=2)
+        difference, p_samples = of_samples.mean, of_samples.p
     found = pd.DataFrame(result.res2d).set_index("Term").loc[[s.id for s in fitting]]
     leading = [[int(name[1:]) for name in str(genes).split(";") if name] for genes in found["Lead_genes"]]
     table = pd.DataFrame(
         {
             "signature": [s.id for s in fitting],
             **{ours: found[theirs].to_numpy(float) for ours, theirs in _FIGURES.items()},
-            **_over_samples(ranking, fitting),
+            "difference": difference,
+            "p_samples": p_samples,
             "n_genes": [s.ranked_in(ranking) for s in fitting],
             "leading_edge": [";".join(s.symbol_of[c] for c in some) for s, some in zip(fitting, leading, strict=True)],
         }
@@ -212,23 +208,10 @@ def prerank(ranking: Ranking, sets: Sequence[GeneSet], settings: Settings, *, th
     return table[list(COLUMNS)]
 
 
-def _over_samples(ranking: Ranking, sets: Sequence[GeneSet]) -> dict[str, Array]:
-    """Return the mean excess of the genes of each set over all genes, averaged over samples, and its p."""
-    if not ranking.n_samples:
-        return {"difference": np.full(len(sets), np.nan), "p_samples": np.full(len(sets), np.nan)}
-    above = ranking.differences - ranking.differences.mean(axis=1, keepdims=True)
-    means = [above[:, np.isin(ranking.columns, list(s.symbol_of))].mean(axis=1) for s in sets]
-    found = over_samples(np.stack(means, axis=1), fewest=2)
-    return {"difference": found.mean, "p_samples": found.p}
-
-
 def _without_ties(values: Array) -> Array:
-    """Return strictly decreasing values with minimal steps, because gseapy orders ties randomly.
-
-    The least step at the greatest value, not at the tie: beside zero that would be a number so small that gseapy
-    never ends.
-    """
+    """Return strictly decreasing values with minimal steps, because gseapy orders ties randomly."""
     out = values.astype(np.float64)
+    # The least step at the greatest value; that at a tie beside zero would be so small that gseapy never ends.
     step = np.spacing(max(1.0, np.abs(out).max(initial=0.0)))
     for i in np.flatnonzero(np.diff(out) >= 0) + 1:
         j = int(i)

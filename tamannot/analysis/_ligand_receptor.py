@@ -6,7 +6,6 @@ import importlib
 import warnings
 from functools import cache
 from importlib.resources import files
-from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,8 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
-from tamannot.analysis._cells import some_genes
-from tamannot.analysis._samples import (
-    MALIGNANT,
-    Malignant,
-    Samples,
-    malignant_as_text,
-    malignant_cells,
-    numbers_of,
-    samples_of,
-    table_of_samples,
-)
+from tamannot.analysis import _samples
+from tamannot.analysis._samples import MALIGNANT, Malignant, Samples
 from tamannot.classify import MACROPHAGE
 from tamannot.data import Array
 from tamannot.errors import GeneIdError, ParameterError, TamannotError
@@ -102,7 +92,7 @@ def ligand_receptor(
     """
     adata = slots.to_work_on(adata, copy=copy)
     liana, resource = load_liana(), pairs_of_reviews()
-    samples, chosen = samples_of(adata, sample_key), malignant_cells(adata, malignant)
+    samples, chosen = _samples.samples_of(adata, sample_key), _samples.malignant_cells(adata, malignant)
     property_of, run = None, slots.read_record(adata, key)
     if against is not None:
         values = run.analyses("crosstalk")["all"]["samples"] if run.has("crosstalk") else pd.DataFrame()
@@ -113,8 +103,8 @@ def ligand_receptor(
                 f"'{against}' must be a value of tl.crosstalk, which was not run or has no such value. Run it first."
             )
         else:
-            column = table_of_samples(adata, samples, [against])[against]
-            property_of = numbers_of(column, f"obs['{against}']", fewest_words=2)
+            column = _samples.table_of_samples(adata, samples, [against])[against]
+            property_of = _samples.numbers_of(column, f"obs['{against}']", fewest_words=2)
     groups = np.where(chosen, MALIGNANT, slots.labels_of(adata, key, "compartment"))
     wanted = np.isin(groups, list({*resource["source"], *resource["target"]})) & (samples.codes >= 0)
     cells = _expression(adata, key, wanted, resource)
@@ -127,7 +117,7 @@ def ligand_receptor(
         "cautions": _cautions(pairs, against),
         "parameters": {
             "sample_key": sample_key,
-            "malignant": malignant_as_text(malignant),
+            "malignant": _samples.malignant_as_text(malignant),
             "against": against or "",
             "min_cells": min_cells,
             "rng": rng,
@@ -140,8 +130,8 @@ def ligand_receptor(
 @cache
 def pairs_of_reviews() -> pd.DataFrame:
     """Return ligand, receptor (parts of a complex joined by ``_``), source, target, claim and reference."""
-    text = files("tamannot.analysis").joinpath("ligand_receptor.tsv").read_text(encoding="utf-8")
-    return pd.read_csv(StringIO(text), sep="\t")
+    with files("tamannot.analysis").joinpath("ligand_receptor.tsv").open(encoding="utf-8") as file:
+        return pd.read_csv(file, sep="\t")
 
 
 def load_liana() -> Any:
@@ -165,7 +155,7 @@ def _expression(adata: AnnData, key: str, cells: Array, resource: pd.DataFrame) 
     columns = {gene: column for gene in genes if (column := index.locate(gene)) >= 0}
     if not columns:
         raise GeneIdError(f"None of the genes of the pairs is in the matrix '{matrix.name}' of the run.")
-    values = [values for _, values, _ in some_genes(matrix, list(columns.values()), cells)]
+    values = [values for _, values, _ in _samples.some_genes(matrix, list(columns.values()), cells)]
     obs = pd.DataFrame(index=pd.RangeIndex(int(cells.sum())).astype(str))
     return AnnData(np.concatenate(values).astype(np.float32), obs=obs, var=pd.DataFrame(index=list(columns)))
 
@@ -197,8 +187,7 @@ def _by_sample(
             )
         found = found.assign(ligand=found["ligand_complex"], receptor=found["receptor_complex"])
         found = found.rename(columns=_MEASURED).astype(dict.fromkeys(_ENDS, str))
-        found = asked[_ENDS].merge(found[[*_ENDS, *_MEASURED.values()]], on=_ENDS)
-        tables.append(found.assign(sample=name))
+        tables.append(asked[_ENDS].merge(found[[*_ENDS, *_MEASURED.values()]], on=_ENDS).assign(sample=name))
     if not tables:
         raise ParameterError(
             f"No sample has {min_cells} cells of both sides of any pair, of {MACROPHAGE} and {MALIGNANT} for example. "
@@ -232,11 +221,8 @@ def _pairs(resource: pd.DataFrame, found: pd.DataFrame, property_of: pd.Series |
 
 
 def _cautions(pairs: pd.DataFrame, against: str | None) -> list[str]:
-    always = (
-        "Transcripts of a ligand and of its receptor in one sample do not show contact or signalling; ambient RNA of "
-        "an abundant cell type is found in all others."
-    )
-    said = [always]
+    contact = "Transcripts of a ligand and of its receptor in one sample do not show contact or signalling"
+    said = [f"{contact}; ambient RNA of an abundant cell type is found in all others."]
     if (pairs["named"] != "both").any():
         said.append(
             "Where 'named' is not 'both', the reference does not name the receptor or the pair and documents common "

@@ -15,19 +15,12 @@ import tamannot.data as slots
 from tamannot.analysis._samples import Samples, samples_of
 from tamannot.data import Array
 from tamannot.errors import ParameterError, ResultNotFoundError, among
+from tamannot.stats import _means
 from tamannot.stats._correlation import spearman_by_sample
-from tamannot.stats._means import (
-    OverSamples,
-    benjamini_hochberg,
-    correlation_over_samples,
-    means_by_region,
-    over_samples,
-)
 
 Kind = Literal["score", "z", "smooth"]
 
-# A sample, or a region of one, with fewer spots is uninformative.
-_MIN_SPOTS = 10
+_MIN_SPOTS = 10  # a sample, or a region of one, with fewer spots is uninformative
 _FEW_SAMPLES = 4
 
 
@@ -114,7 +107,7 @@ def regions(
     samples = samples_of(adata, sample_key) if sample_key is not None else Samples(("all",), np.zeros(adata.n_obs, int))
     compare = _between if distance is None else _along
     tests, of_samples = compare(scores, slots.obs_column(adata, str(distance if region is None else region)), samples)
-    tests.insert(list(tests.columns).index("p") + 1, "q", benjamini_hochberg(tests["p"].to_numpy(float)))
+    tests.insert(list(tests.columns).index("p") + 1, "q", _means.benjamini_hochberg(tests["p"].to_numpy(float)))
     record = {
         "table": tests,
         "samples": of_samples,
@@ -152,7 +145,7 @@ def _along(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple[p
     distance, n_samples = column.to_numpy(dtype=float, na_value=np.nan), len(samples.names)
     own = spearman_by_sample(scores.to_numpy(float), distance, samples.codes, n_samples, at_least=_MIN_SPOTS)
     n_spots = samples.total(np.isfinite(distance).astype(float)).astype(int)
-    return _tables(scores.columns, samples, correlation_over_samples(own, fewest=2), own, n_spots, {})
+    return _tables(scores.columns, samples, _means.correlation_over_samples(own, fewest=2), own, n_spots, {})
 
 
 def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -166,21 +159,20 @@ def _between(scores: pd.DataFrame, column: pd.Series, samples: Samples) -> tuple
     if len(names) < 2:
         raise ParameterError(f"obs['{column.name}'] has {len(names)} regions; a comparison needs two.")
     values = scores.to_numpy(float)
-    means, n = means_by_region(values, region.codes.astype(int), samples.codes, len(names), len(samples.names))
-    tests, of_samples = [], []
+    means, n = _means.means_by_region(values, region.codes.astype(int), samples.codes, len(names), len(samples.names))
+    pairs = []
     for first, second in combinations(range(len(names)), 2):
         enough = (n[:, first] >= _MIN_SPOTS) & (n[:, second] >= _MIN_SPOTS)
         own = np.where(enough[:, None], means[:, second] - means[:, first], np.nan)
         spots = np.where(enough, n[:, first] + n[:, second], 0)
         pair = {"region": names[second], "reference": names[first]}
-        of_pair = _tables(scores.columns, samples, over_samples(own, fewest=2), own, spots, pair)
-        tests.append(of_pair[0])
-        of_samples.append(of_pair[1])
+        pairs.append(_tables(scores.columns, samples, _means.over_samples(own, fewest=2), own, spots, pair))
+    tests, of_samples = zip(*pairs, strict=True)
     return pd.concat(tests, ignore_index=True), pd.concat(of_samples, ignore_index=True)
 
 
 def _tables(
-    names: pd.Index, samples: Samples, over: OverSamples, own: Array, n_spots: Array, pair: dict[str, str]
+    names: pd.Index, samples: Samples, over: _means.OverSamples, own: Array, n_spots: Array, pair: dict[str, str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return tests over samples, and the values of each sample: differences of a pair of regions, or correlations."""
     value = "difference" if pair else "correlation"
@@ -282,10 +274,7 @@ def smooth(
 
 
 def neighbour_weights(distances: sp.csr_matrix, decay: float) -> sp.csr_array:
-    """Return the averaging matrix over each cell and its neighbours, with rows that sum to 1; see `smooth`.
-
-    Only cells with a stored distance are neighbours.
-    """
+    """Return the averaging matrix of `smooth` over each cell and those with a stored distance; rows sum to 1."""
     n = distances.shape[0]
     row = np.repeat(np.arange(n), np.diff(distances.indptr))
     others = row != distances.indices

@@ -21,8 +21,7 @@ _ANALYSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "ferroptosis_summary": ("tl.ferroptosis_summary(adata, sample_key)", ("samples", "effects", "genes")),
     "regions": ("tl.regions(adata, …)", ("tests", "samples")),
 }
-# Tables that have another name in the record.
-_RECORDED_AS = {("enrichment", "signatures"): "table", ("regions", "tests"): "table"}
+_RECORDED_AS = {("enrichment", "signatures"): "table", ("regions", "tests"): "table"}  # their names in the record
 # Tables that only some runs of `tl.composition` write, and how to get them.
 _ABSENT = {
     "expected": "These labels have no probabilities, or the shares were computed by an older release. Run "
@@ -115,8 +114,7 @@ def composition(
     ResultNotFoundError
         `tl.composition` was not run, or was run without a condition, so that nothing was tested.
     """
-    found = _table(adata, key, "composition", table, of=axis, argument="table")
-    return found.reset_index(drop=True)
+    return _table(adata, key, "composition", table, of=axis, argument="table").reset_index(drop=True)
 
 
 def crosstalk(adata: AnnData, key: str = "tam", *, kind: Literal["tests", "samples"] = "tests") -> pd.DataFrame:
@@ -280,10 +278,7 @@ def regions(
 def _table(
     adata: AnnData, key: str, name: str, chosen: str, of: str | list[str] | None = None, argument: str = "kind"
 ) -> pd.DataFrame:
-    """Return a copy of a table of an analysis; ``attrs`` has everything in its record except tables.
-
-    ``chosen`` is the table by the caller's ``argument``, ``of`` the analysed column: None uses the latest.
-    """
+    """Return a copy of the table that the caller's ``argument`` chose; ``attrs`` has the rest of the record."""
     call, tables = _ANALYSES[name]
     if chosen not in tables:
         raise ParameterError(f"{argument} must be one of {', '.join(tables)}, not {chosen!r}.")

@@ -12,11 +12,10 @@ import tamannot.data as slots
 from tamannot.classify import NOT_MACROPHAGE, TRANSITIONAL, UNASSIGNED
 from tamannot.data import Array
 from tamannot.errors import ParameterError, ResultNotFoundError, among
-from tamannot.get._run_evidence import RunEvidence
+from tamannot.get._evidence import RunEvidence
 from tamannot.get._tables import row_of
 from tamannot.scoring._rows import RowBlock
 
-AMOUNT, Z = "amount", "z"
 # Of some cells the mean expression of every gene of the data, and by label what its genes add to its z.
 _Mean = tuple[Array, dict[str, Array]]
 
@@ -104,30 +103,26 @@ def contributions(
     else:
         here, name = _mean([kept.row(row)], kept, axis, labels), slots.slot(key, axis)
         called = str(adata.obs[name].iloc[row]) if name in adata.obs else None
-    tables, intercepts, strength = dict[str, pd.DataFrame](), dict[str, float](), dict[str, float]()
-    for name in labels:
-        tables[name], intercept = _table_of(kept, axis, name, here, others)
-        strength[name] = tables[name]["contribution"].sum() + (intercept or 0.0)
-        if intercept is not None:
-            intercepts[name] = intercept
+    tables = {name: _table_of(kept, axis, name, here, others) for name in labels}
+    strength = {name: table["contribution"].sum() + (intercept or 0.0) for name, (table, intercept) in tables.items()}
     # The called label, then amounts before z, the strongest first.
-    order = sorted(labels, key=lambda name: (name != called, name not in intercepts, -strength[name]))
-    out = pd.concat([tables[name].iloc[:n] for name in order], ignore_index=True)
-    out.attrs["intercept"] = {name: intercepts[name] for name in order if name in intercepts}
+    order = sorted(labels, key=lambda name: (name != called, tables[name][1] is None, -strength[name]))
+    out = pd.concat([tables[name][0].iloc[:n] for name in order], ignore_index=True)
+    out.attrs["intercept"] = {name: tables[name][1] for name in order if tables[name][1] is not None}
     if row is not None:
         out.attrs |= {"cell": str(adata.obs_names[row]), "called": called}
     return out
 
 
 def _axis(kept: RunEvidence, label: str | None, axis: str | None) -> str:
-    if label in (TRANSITIONAL, UNASSIGNED, NOT_MACROPHAGE):
+    if label == TRANSITIONAL:
         raise ParameterError(
-            f"'{label}' is not a program with its own genes"
-            + (
-                ": it is called where m1 and m2 are both active. Use these labels, with a cell."
-                if label == TRANSITIONAL
-                else ". Leave out label= to see all labels of a cell."
-            )
+            f"'{label}' is not a program with its own genes: it is called where m1 and m2 are both active. Use these "
+            "labels, with a cell."
+        )
+    if label in (UNASSIGNED, NOT_MACROPHAGE):
+        raise ParameterError(
+            f"'{label}' is not a program with its own genes. Leave out label= to see all labels of a cell."
         )
     if label is not None and label not in kept.axis_of:
         raise ParameterError(f"No label '{label}'.{among(label, kept.axis_of)}")
@@ -177,27 +172,26 @@ def _table_of(
     kept: RunEvidence, axis: str, label: str, here: _Mean, others: _Mean | None
 ) -> tuple[pd.DataFrame, float | None]:
     """Return the genes of a label by decreasing contribution, and the intercept of an amount; z has none."""
-    own, (expression, added_to_z) = kept.genes_of(label), here
-    genes, of = kept.learned(axis).get(label), AMOUNT
-    if genes is not None:
+    own, (expression, added_to_z), learned = kept.genes_of(label), here, kept.learned(axis)
+    if label in learned:
+        genes, of = learned[label], "amount"
         added = genes.weights * (expression - (0.0 if others is None else others[0]))[genes.columns]
         intercept = genes.intercept if others is None else 0.0
     else:
-        genes, of, intercept = own, Z, None
+        genes, of, intercept = own, "z", None
         added = added_to_z[label] - (0.0 if others is None else others[1][label])
     some = np.flatnonzero(added)
     columns = genes.columns[some]
-    table = pd.DataFrame(
-        {
-            "label": label,
-            "of": of,
-            "gene": kept.names(columns),
-            "expression": expression[columns],
-            "weight": genes.weights[some],
-            "contribution": added[some],
-            "in_signature": np.isin(columns, own.columns),
-        }
-    )
+    found = {
+        "label": label,
+        "of": of,
+        "gene": kept.names(columns),
+        "expression": expression[columns],
+        "weight": genes.weights[some],
+        "contribution": added[some],
+        "in_signature": np.isin(columns, own.columns),
+    }
+    table = pd.DataFrame(found)
     if others is not None:
         table.insert(4, "expression_others", others[0][columns])
     # ties by name, so that no order of genes shows

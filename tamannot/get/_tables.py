@@ -3,7 +3,6 @@
 from copy import deepcopy
 from typing import Literal
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -49,9 +48,7 @@ def scores(adata: AnnData, key: str = "tam", *, kind: Kind = "score") -> pd.Data
     """
     if kind != "q":
         return slots.read_table(adata, key, kind).copy()
-    return slots.read_table(adata, key, "p").apply(
-        lambda p: pd.Series(benjamini_hochberg(p.to_numpy()), p.index, np.float32)
-    )
+    return slots.read_table(adata, key, "p").apply(benjamini_hochberg, raw=True).astype(np.float32)
 
 
 def coverage(adata: AnnData, key: str = "tam") -> pd.DataFrame:
@@ -97,17 +94,15 @@ def annotations(adata: AnnData, key: str = "tam") -> pd.DataFrame:
     ResultNotFoundError
         The object is not annotated.
     """
-    table = slots.read_obs(adata, key, ANNOTATIONS).copy()
-    state = slots.slot(key, "state")
+    table, state = slots.read_obs(adata, key, ANNOTATIONS).copy(), slots.slot(key, "state")
     if state not in table:
         raise ResultNotFoundError(f"No '{state}' in obs. Run tamannot.tl.annotate(adata) first.")
     parent = pd.Series(pd.Categorical(table[state].astype(str).replace(_STATE_PARENT)), index=table.index)
-    place = list(table.columns).index(state) + 1
-    table.insert(place, slots.slot(key, "state_parent"), parent)
+    table.insert(list(table.columns).index(state) + 1, slots.slot(key, "state_parent"), parent)
     return table
 
 
-def score_adata(adata: ad.AnnData, key: str = "tam", *, kind: Kind = "score") -> ad.AnnData:
+def score_adata(adata: AnnData, key: str = "tam", *, kind: Kind = "score") -> AnnData:
     """Return the scores as cells × signatures, so that scanpy's plots and tests work on them.
 
     Parameters
@@ -142,25 +137,18 @@ def score_adata(adata: ad.AnnData, key: str = "tam", *, kind: Kind = "score") ->
     about = slots.read_record(adata, key).signatures
     table = table[[i for i in table if i in about.index]]  # others are of a run whose record was lost
     var = about.join(coverage(adata, key)[["n_genes", "n_present", "coverage"]]).loc[table.columns]
-    out = ad.AnnData(table.to_numpy(np.float32, copy=True), obs=adata.obs.copy(), var=var.rename_axis(None))
+    out = AnnData(table.to_numpy(np.float32, copy=True), obs=adata.obs.copy(), var=var.rename_axis(None))
     ours = tuple(slots.slot(run, "") for run in slots.runs_of(adata))
     for name, values in adata.obsm.items():
         if not (isinstance(values, pd.DataFrame) and name.startswith(ours)):  # our own tables stay where they are
             out.obsm[name] = values.copy()
-    for name, values in adata.obsp.items():
-        out.obsp[name] = values.copy()
+    out.obsp.update({name: values.copy() for name, values in adata.obsp.items()})
     out.uns.update({name: deepcopy(value) for name, value in adata.uns.items() if name != slots.UNS})
     return out
 
 
 def row_of(adata: AnnData, cell: str | int) -> int:
-    """Return the row of a cell given by its name or number.
-
-    Raises
-    ------
-    ParameterError
-        The cell does not exist, or several cells have the name.
-    """
+    """Return the row of a cell given by its name or number."""
     slots.check_adata(adata)
     if isinstance(cell, (int, np.integer)):
         if not -adata.n_obs <= cell < adata.n_obs:

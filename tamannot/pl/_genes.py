@@ -17,7 +17,7 @@ from tamannot.data import AXES, Array
 from tamannot.errors import ParameterError, ResultNotFoundError
 from tamannot.get import contributions
 from tamannot.get import evidence as evidence_of
-from tamannot.get._run_evidence import ByLabel, RunEvidence, by_label, columns_of
+from tamannot.get._evidence import ByLabel, RunEvidence, by_label, columns_of
 from tamannot.pl import _style as common
 from tamannot.pl._cells import Labels, as_labels, check_some, labels_of
 from tamannot.pl._style import FigureOptions, Palette, figure, naming, plain, pretty
@@ -67,15 +67,18 @@ def markers(
     expression (``log1p`` of 10,000 per cell), scaled for each gene from 0 to its highest mean. All cells are read, in
     blocks.
 
-    Genes outside the signatures are not a test: they are selected because they differ, which finds genes even for
-    random groups. Markers from other data, given by ``genes``, are better evidence.
+    Genes outside the signatures show differences between the labels, but they are not a test: they are selected because
+    they differ, which finds genes even for random groups, and a classifier trained on these cells may use them as well.
+    Markers from other data, given by ``genes``, are better evidence.
 
     Raises
     ------
     ParameterError
         No such column or gene, ``n`` below 1, or ``in_signature`` for labels without signatures.
-    TamannotError
-        The object was not annotated, its matrix is missing or another, or there are no macrophages or genes to draw.
+    ResultNotFoundError
+        The object was not annotated, its matrix is missing, or there are no macrophages or no genes to draw.
+    MatrixError
+        The matrix is not the one that was annotated.
     """
     common.check_positive("n", n)
     kept, state = RunEvidence(adata, key), labels_of(adata, key, "state")
@@ -202,8 +205,10 @@ def evidence(
     ------
     ParameterError
         No such cell or axis, or ``n`` below 1.
-    TamannotError
-        The object was not annotated, or its matrix is missing or another.
+    ResultNotFoundError
+        The object was not annotated, or its matrix is missing.
+    MatrixError
+        The matrix is not the one that was annotated.
     """
     if axis not in AXES or n < 1:
         raise ParameterError(f"axis must be one of {', '.join(AXES)} and n at least 1, not {axis!r} and {n}.")

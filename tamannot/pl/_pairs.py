@@ -12,12 +12,12 @@ from matplotlib.colors import ListedColormap, to_rgba
 from matplotlib.lines import Line2D
 
 import tamannot.data as slots
-from tamannot.analysis._cells import some_genes
+from tamannot.analysis._samples import some_genes
 from tamannot.analysis._spatial import Kind, coordinates_of
 from tamannot.classify import NOT_MACROPHAGE, TRANSITIONAL
 from tamannot.data import Array
 from tamannot.errors import ParameterError, among
-from tamannot.get._run_evidence import columns_of
+from tamannot.get._evidence import columns_of
 from tamannot.pl import _style as common
 from tamannot.pl._cells import MAX_POINTS, as_labels, check_some, labels_of, point_size, rows_to_draw
 from tamannot.pl._style import FigureOptions, Palette, figure, pretty
@@ -66,17 +66,20 @@ def polarization(
     ``transitional``, at most 1,000 of them, are drawn above. The title has the share of macrophages in which only one
     of the two, both or neither is active (p < 0.01) or, for genes, detected.
 
-    M1 and M2 are extremes of cultured cells; in tumours most macrophages are neither, or a mixture, and the two are not
-    ends of one axis. ``transitional`` means both arms in one cell, not a transition in time; doublets have the same
-    pattern. z of two signatures are not on one scale, so the diagonal has no meaning. Zeros of single genes are mostly
-    dropouts, so "only one" in a cell says little about two genes: compare means of samples.
+    Limits: M1 and M2 are extremes of cultured cells; in tumours most macrophages are neither, or a mixture, and the two
+    are not ends of one axis. ``transitional`` means both arms in one cell, not a transition in time; doublets have the
+    same pattern. z of two signatures are not on one scale, so a cell above the diagonal does not have more of one than
+    of the other. Zeros of single genes are mostly dropouts, so "only one" in a cell says little about two genes:
+    compare means of samples. A ratio of CXCL9 to SPP1 that predicts outcome in one tumour type may not in another.
 
     Raises
     ------
     ParameterError
         ``by`` is not a pair of signatures or a pair of genes in the data, or there is no such column.
-    TamannotError
-        The object is not annotated, its matrix is missing or another, or there are no macrophages.
+    ResultNotFoundError
+        The object is not annotated, its matrix is missing, or there are no macrophages.
+    MatrixError
+        The matrix is not the one that was annotated.
     """
     if isinstance(by, str) or len(by) != 2 or by[0] == by[1]:
         raise ParameterError(f"by is a pair of signatures or genes, such as ('m1', 'm2'), not {by!r}.")

@@ -126,14 +126,16 @@ def ferroptosis(
     -------
     The axes, programs × labels. Colours are the mean over samples of the mean z of the label's cells. Only samples with
     the minimal number of cells of the summary are included; their number is below the label. Percentages are the share
-    of cells with too little signal, in which fewer than three genes of the program are detected; fields in which they
-    are the majority are hatched. Fields without a value are crossed, and say whether signal or cells are too few. A
-    star marks labels that were called by genes of the program. The symbol beside a program is its effect on ferroptosis
-    of the cell itself.
+    of cells with too little signal, in which fewer than three genes of the program are detected. Such cells have almost
+    no information; fields in which they are the majority are hatched. Fields without a value are crossed, and say
+    whether signal or cells are too few. A star marks labels that were called by genes of the program, whose colour is
+    circular. The symbol beside a program is its effect on ferroptosis of the cell itself.
 
     Notes
     -----
-    Drive, defence and balance describe capacity, not death; see `tl.ferroptosis`.
+    Drive, defence and balance describe capacity, not death: in experiments in which cells undergo ferroptosis, balance
+    mostly fell (see `tl.ferroptosis`). The set that rises in such cells is ``ferroptosis_response``; score it with
+    ``tl.score(adata, [tam.load_signature("ferroptosis_response")])``.
 
     Raises
     ------

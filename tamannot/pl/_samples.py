@@ -205,7 +205,8 @@ def crosstalk(
     -------
     The axes. Forest plot: Spearman's ρ, from -1 to 1, across samples with its 95 % bootstrap interval; the thick bar is
     the range with one sample left out. Below it is ρ adjusted for the named variables. The percentage is the share of
-    cells with too little signal: fewer than three genes of the program, or not the gene, are detected.
+    cells with too little signal: fewer than three genes of the program, or not the gene, are detected. Samples of a
+    pair: one point per sample. An association is not a causal effect and has no direction.
 
     Raises
     ------

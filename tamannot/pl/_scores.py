@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 import tamannot.data as slots
-from tamannot.analysis._cells import library_species, scores_in
+from tamannot.analysis._samples import library_species, scores_in
 from tamannot.classify import NOT_MACROPHAGE
 from tamannot.data import AXES, Array
 from tamannot.errors import ParameterError, ResultNotFoundError, among
@@ -73,18 +73,23 @@ def scores(
     Returns
     -------
     The axes: one row per signature or group with the density of z, in bins of 0.25, wider for fewer than 200 cells. The
-    line is the standard normal distribution, which z follows, except for its skew, if the genes of a signature behave
-    like other genes of the same expression; the grey band is its central 98 %. Correlated genes make the distribution
-    wider or shift it. Triangles are the baselines of a state, above which it is called (`get.evidence`).
+    line in each row is the standard normal distribution, which z follows, except for its skew, if the genes of a
+    signature behave like other genes of the same expression; the grey band is its central 98 %. The null is competitive
+    and assumes independent genes, so correlated genes make the distribution wider or shift it. Triangles are the
+    baselines of a state, above which it is called (`get.evidence`).
 
     The text at the right is the share of cells with that label. For other signatures it is the share with p below 0.01
     (1 % by chance), among cells with a p, and the share of cells without one, in which too few genes are detected.
+    Cells are not replicates, and a share above 1 % alone does not show a program.
 
     Raises
     ------
+    ParameterError
+        No such column, or ``signatures`` is empty.
     TamannotError
-        No such column or signature, ``signatures`` is empty, none of the genes is in the data, there are no cells to
-        draw, or there is no z, because the object was not scored or scored without a null.
+        No such signature, or none of the genes is in the data.
+    ResultNotFoundError
+        There is no z, because the object was not scored or scored without a null; or there are no cells to draw.
     """
     z, p = (slots.read_table(adata, key, kind) for kind in ("z", "p"))
     record, is_annotated = slots.read_record(adata, key), slots.slot(key, "state") in adata.obs
@@ -293,9 +298,10 @@ def reliability(
 
     Returns
     -------
-    The axes: the observed share of each bin, with its 95 % interval (Wilson; for independent cells), against the mean
-    predicted probability. Below the diagonal, probabilities are overconfident. The legend has the expected calibration
-    error (ECE), the Brier score, and the slope of the logit of the outcome on that of the probability, ideally 1.
+    The axes: the observed share of each bin, with its 95 % interval (Wilson), against the mean predicted probability.
+    Below the diagonal, probabilities are overconfident. The legend has the expected calibration error (ECE), the Brier
+    score, and the slope of the logit of the outcome on that of the probability: 1 is calibrated, less is overconfident.
+    The intervals assume independent cells, which cells of few donors are not.
 
     Raises
     ------

@@ -52,8 +52,8 @@ def states(
     -------
     The axes. On an embedding, other cells are light grey beneath the macrophages, and the legend has the number of
     cells of each state and their share of the macrophages. Bars are shares, from 0 to 1, of the macrophages of a group,
-    whose number is beside the bar. Both include ``unassigned``. That cells of a state lie together in an embedding does
-    not confirm the state: both are computed from the same genes.
+    whose number is beside the bar. Both include ``unassigned``. Cells are not replicates: compare samples. Cells of a
+    state lie together in an embedding because both are computed from the same genes; this does not confirm the state.
 
     Raises
     ------
@@ -96,8 +96,10 @@ def origins(
 
     Raises
     ------
-    TamannotError
-        As `states`.
+    ParameterError
+        No such embedding or column, both of them given, or ``max_points`` below 100.
+    ResultNotFoundError
+        The object is not annotated.
     """
     return _draw(adata, "origin", key, basis, groupby, cells.Dots(max_points, rng, palette, size, ax))
 

@@ -11,8 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 import tamannot.data as slots
-from tamannot.analysis._cells import depth_of
-from tamannot.analysis._samples import Samples, samples_of
+from tamannot.analysis._samples import Samples, depth_of, samples_of
 from tamannot.data import AXES, Array
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 

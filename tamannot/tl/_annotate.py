@@ -57,9 +57,10 @@ def annotate(
     Cells are compared with a reference of many tissues, so a call depends little on the other cells. Compartments are
     called by a classifier trained on reference profiles together with the z of each panel, and origins by the
     difference of their z. A state is called if its signature exceeds the baseline of these macrophages. If enough cells
-    are confidently assigned, a classifier of the whole expression is trained on them; a label still needs the support
-    of the cell's own signature. A label means that a program is active in a cell's transcripts. Origin is similarity,
-    not lineage; the ferroptosis programs describe the handling of iron and lipid peroxides, not death.
+    are confidently assigned, a classifier is trained on them and uses the whole expression; a label still needs the
+    support of the cell's own signature. ``uns`` records what was fitted. A label means that a program is active in a
+    cell's transcripts. Origin is similarity, not lineage; the ferroptosis programs describe the handling of iron and
+    lipid peroxides, not death.
 
     Parameters
     ----------

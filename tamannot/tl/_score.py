@@ -49,7 +49,7 @@ def score(
 ) -> AnnData | None:
     """Score signatures in every cell.
 
-    A score measures how high the genes of a signature rank within a cell; it is not a label. Scores of different
+    A score measures how high the genes of a signature rank within a cell. It is not a label. Scores of different
     signatures are not comparable; z compares each with random genes of equal expression.
 
     Parameters
@@ -66,9 +66,10 @@ def score(
         ``"ssgsea"``, ``"gsva"``, or a settings object such as ``UCell(max_rank=500)``. Several at once as
         ``{key: method}``: each writes under its own key, and rank-based methods share one ranking of each cell.
     null
-        ``"matched"`` also writes z and p against random signatures of equal expression in the same cell, for rank-based
-        methods. The p values are one-sided (upper) and competitive. They ignore the correlation between genes, so use
-        them to rank cells, not to test differences between samples.
+        ``"matched"`` also writes z and p against random signatures of equal expression in the same
+        cell, for rank-based methods. The p values are one-sided (upper) and competitive: they are small if the genes
+        rank above matched genes. They ignore the correlation between genes, so use them to rank cells, not
+        to test differences between samples.
     null_reference
         An object scored earlier with ``null="matched"`` by the same method. Its expression bins are used, so
         a cell gets the z that it would have there. None computes the bins from the present cells.

@@ -40,8 +40,9 @@ def vote(
         An annotated object.
     groupby
         Column of ``obs``: each cell of a group has one vote. A cell without a value gets ``unassigned``. None: the cell
-        and its neighbours vote, with the weights of `smooth`: 1 for the cell, 0.9 for the nearest neighbour, 0.81 for
-        the next, and so on.
+        and its neighbours vote, with the weights of `smooth` (UCell's default): 1 for the cell, 0.9 for the nearest
+        neighbour, 0.81 for the next, and so on, so that smoothed scores and votes use the same neighbourhood.
+        (Connectivities give the cell itself no weight.)
     key
         The ``key_added`` of the annotation.
     neighbors_key
@@ -58,7 +59,7 @@ def vote(
     ``obs["{key}_state_vote"]``, categorical with the order and colours of the call, and
     ``obs["{key}_state_vote_share"]``, float32: the share of the leading label, even if it is below ``min_share``; NaN
     if no cell voted. The settings are in ``uns["tamannot"]["{key}"]["vote"]``. For origin and state only macrophages
-    vote and get a vote. Annotating again removes the votes.
+    vote and get a vote: ``not_macrophage`` stays, with a share of NaN. Annotating again removes the votes.
 
     Raises
     ------
@@ -69,10 +70,12 @@ def vote(
 
     Notes
     -----
-    Cells of a cluster are not independent evidence: they were grouped because their transcripts are similar, so a share
-    of 0.9 of 500 cells is neither a probability nor a test. A state of few cells disappears among its neighbours:
-    compare proportions by the cells' own labels. A vote depends on the other cells in the object, which may come from
-    other samples, and on the clustering. It does not pool evidence: a weak program shared by all cells does not win.
+    Limits of a vote. Cells of a cluster are not independent evidence: they were grouped because their transcripts are
+    similar. A share of 0.9 of 500 cells is neither a probability nor a test, and the sample remains the unit of
+    statistics. A state of few cells disappears among its neighbours: compare proportions by the cells' own labels. A
+    vote depends on the other cells in the object and on the clustering, and neighbours may come from another sample. A
+    vote does not pool evidence over cells either: ``unassigned`` cells do not vote, so a weak program shared by all
+    cells does not win, and ``transitional`` wins only if most cells were called so individually.
 
     Similar to celltypist's majority voting (Domínguez Conde et al. 2022, doi:10.1126/science.abl5197), which computes a
     graph and clusters if none are given and by default requires no minimum share.

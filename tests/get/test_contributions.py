@@ -7,11 +7,11 @@ import pytest
 import scipy.sparse as sp
 
 import tamannot as tam
-from tamannot.analysis._cells import some_genes
+from tamannot.analysis._samples import some_genes
 from tamannot.classify import STATES, Cohort
 from tamannot.data import RunMatrix
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
-from tamannot.get._run_evidence import by_label, columns_of
+from tamannot.get._evidence import by_label, columns_of
 
 COLUMNS = ["label", "of", "gene", "expression", "weight", "contribution", "in_signature"]
 

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import tamannot as tam
-from tamannot.analysis._cells import scores_in
+from tamannot.analysis._samples import scores_in
 from tamannot.errors import ParameterError, TamannotWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")

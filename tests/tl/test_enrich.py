@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import tamannot as tam
-from tamannot.analysis._enrichment import compared_with_macrophages, name_clusters
+from tamannot.analysis._enrichment import name_clusters
 from tamannot.analysis._gene_rankings import Groups, Ranking, Settings, _without_ties, gene_sets, prerank, rank_genes
 from tamannot.analysis._samples import samples_of
 from tamannot.data import unpack
@@ -307,6 +307,3 @@ def test_labels_of_the_cells_stand_beside():
 def test_state_is_not_asked_of_other_cells():
     row = _named({"compartment": ["t_nk", "t_nk", "macrophage", "t_nk"]})
     assert row["state"] == "not_macrophage"
-    calls = {"compartment": pd.Series(["t_nk", "t_nk", "macrophage", "macrophage"])}
-    assert not compared_with_macrophages(GROUPS, calls)
-    assert compared_with_macrophages(GROUPS, {})
