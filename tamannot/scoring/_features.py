@@ -16,7 +16,7 @@ from tamannot._progress import Tick, no_tick
 from tamannot._settings import in_order
 from tamannot.scoring._expression import TARGET, to_log
 from tamannot.scoring._njit import Array
-from tamannot.scoring._rows import MOST_CELLS, RUN, DistributedRows, RowBlock, RowSource, joined, seen_in, spread_rows
+from tamannot.scoring._rows import RUN, DistributedRows, RowBlock, RowSource, joined, seen_in, spread_rows
 
 Scale = Literal["log1p_cp10k", "ranks"]
 SCALES: tuple[Scale, ...] = ("log1p_cp10k", "ranks")
@@ -45,8 +45,7 @@ def find_scale(rows: RowSource, kind: str, gene_ids: Sequence[str], *, threads: 
     """
     if kind != "log":
         return "log1p_cp10k", None
-    if rows.shape[0] > MOST_CELLS:
-        rows = taken(rows, spread_rows(rows.shape[0]), threads=threads, tick=no_tick)
+    rows = taken(rows, spread_rows(rows.shape[0]), threads=threads, tick=no_tick)
     different = np.unique(content_hash(rows, gene_ids, threads=threads), return_index=True)[1]
     base = recognise_base(take_rows(rows, different[:_CELLS]))
     return ("ranks", None) if base is None else ("log1p_cp10k", base)

@@ -252,8 +252,9 @@ class SomeColumns:
 MOST_CELLS, RUN = 40_000, 500
 
 
-def spread_rows(n_obs: int, most: int = MOST_CELLS, run: int = RUN) -> list[range]:
+def spread_rows(n_obs: int, most: int | None = None, run: int | None = None) -> list[range]:
     """Return at most so many rows, as runs spread evenly over a matrix, for any container and block size."""
+    most, run = most or MOST_CELLS, run or RUN
     if n_obs <= most:
         return [range(n_obs)]
     n_runs = max(2, most // run)

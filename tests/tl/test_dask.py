@@ -63,8 +63,8 @@ def active(client: Any) -> Any:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Learn from 200 cells, so that the others are called where they are."""
-    monkeypatch.setattr("tamannot.scoring._features.MOST_CELLS", 200)
-    monkeypatch.setattr("tamannot.scoring._features.RUN", 50)
+    monkeypatch.setattr("tamannot.scoring._rows.MOST_CELLS", 200)
+    monkeypatch.setattr("tamannot.scoring._rows.RUN", 50)
 
 
 def cells() -> ad.AnnData:
@@ -76,10 +76,11 @@ def cells() -> ad.AnnData:
 def _in_memory() -> ad.AnnData:
     adata = cells()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tamannot.scoring._features.MOST_CELLS", 200)
-        patch.setattr("tamannot.scoring._features.RUN", 50)
+        patch.setattr("tamannot.scoring._rows.MOST_CELLS", 200)
+        patch.setattr("tamannot.scoring._rows.RUN", 50)
         tam.tl.annotate(adata, tissue="brain")
     assert list(adata.uns["tamannot"]["tam"]["learned"])  # heads travel, too
+    assert any(note.startswith("Fitted to 200 of 300 cells") for note in adata.uns["tamannot"]["tam"]["warnings"])
     return adata
 
 
@@ -209,8 +210,8 @@ def test_what_was_annotated_lazily_is_written_and_read(example, tmp_path):
 
 def test_chunks_of_any_size_give_the_same(example, monkeypatch):
     monkeypatch.setattr("tamannot.data._dask._AT_ONCE", 16)
-    monkeypatch.setattr("tamannot.scoring._features.MOST_CELLS", 100)
-    monkeypatch.setattr("tamannot.scoring._features.RUN", 20)
+    monkeypatch.setattr("tamannot.scoring._rows.MOST_CELLS", 100)
+    monkeypatch.setattr("tamannot.scoring._rows.RUN", 20)
     lazy = chunked(example, (1, 50, 0, 100, 33))
     for adata in (example, lazy):
         tam.tl.annotate(adata)
