@@ -41,6 +41,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plain[:, :40].copy().write_h5ad(folder / "narrow.h5ad")
     tam.tl.score(plain, tam.load_signatures("state"))
     plain.write_h5ad(folder / "scored.h5ad")
+    tam.tl.annotate(plain, tissue="brain")
+    plain.write_h5ad(folder / "called.h5ad")
     genes = list(plain.var_names)
     (folder / "large.gmt").write_text("large\tnone\t" + "\t".join(genes[:2000]) + "\n")
     (folder / "narrow.gmt").write_text("narrow\tnone\t" + "\t".join(genes[:5]) + "\n")
@@ -87,10 +89,10 @@ _REFUSED = [
     (("train", "in.h5ad", "-o", "m.npz", "--labels", "hal"), "Did you mean 'half'?"),
     (("train", "in.h5ad", "-o", "m.npz", "--labels", "half", "--tissue", "brain"), "--tissue, --compartment-key"),
     (("train", "in.h5ad", "-o", "m.npz", "--labels", "half", "--sample-key", "half"), "Train without --sample-key."),
-    (("report", "in.h5ad", "-o", "r.html"), "Run tamannot annotate in.h5ad -o OUT first"),
+    (("report", "in.h5ad", "-o", "r.html"), "in.h5ad: No results under the key 'tam'. Run tamannot annotate IN -o OUT first"),
     (("report", "scored.h5ad", "-o", "r.html"), "Run tamannot annotate"),
     (("report", "scored.h5ad", "-o", "there.html"), "or use --overwrite to replace it"),
-    (("report", "scored.h5ad", "-o", "r.html", "--sample-key", "patien"), "Did you mean 'patient'?"),
+    (("report", "called.h5ad", "-o", "r.html", "--sample-key", "patien"), "Did you mean 'patient'?"),
     (("signatures", "show", "m3"), "All ids: tamannot signatures list"),
     (("signatures", "show", "m1@7.0.0"), "Available: 1.0.0"),
     (("signatures", "list", "--axis", "states"), "Did you mean 'state'?"),
