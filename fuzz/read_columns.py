@@ -14,7 +14,7 @@ from tamannot._settings import AnnotateSettings
 from tamannot.analysis._samples import samples_of, table_of_samples
 from tamannot.data import unpack
 from tamannot.signature import load_signatures
-from tamannot.tl._run import read_input
+from tamannot.tl._annotate import read_input
 from tamannot.tl._train import _labels as labels_given
 
 _LIBRARY = load_signatures(axis="state")
