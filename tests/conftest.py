@@ -197,6 +197,6 @@ def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports have no pictures, which take seconds to make."""
-    for module in ("_blocks", "_analyses", "_embedding"):
+    for module in ("_blocks", "_embedding"):
         monkeypatch.setattr(f"tamannot.report.{module}.drawn", lambda _, **__: None)
     monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)

@@ -126,7 +126,7 @@ FAULTS = [
     # analyses
     ("sides_of", '"program": called & ~malignant', '"program": called', "tl/test_crosstalk.py"),
     ("mean", "np.where(of, self.codes, -1)", "self.codes", "tl/test_crosstalk.py"),
-    ("_by_sample_and_label", "share = k / total", "share = k / total.max()", "tl/test_composition.py"),
+    ("_by_sample_and_label", "np.divide(k, total,", "np.divide(k, total.max(),", "tl/test_composition.py"),
     ("_effects", "(n[:, i] >= min_cells)", "(n[:, i] > min_cells)", "tl/test_ferroptosis_summary.py"),
     ("_without_ties", "np.diff(out) >= 0", "np.diff(out) > 0", "tl/test_enrich.py"),
     ("neighbour_weights", "** (place + 1.0)", "** place", "tl/test_smooth.py"),

@@ -89,7 +89,10 @@ _REFUSED = [
     (("train", "in.h5ad", "-o", "m.npz", "--labels", "hal"), "Did you mean 'half'?"),
     (("train", "in.h5ad", "-o", "m.npz", "--labels", "half", "--tissue", "brain"), "--tissue, --compartment-key"),
     (("train", "in.h5ad", "-o", "m.npz", "--labels", "half", "--sample-key", "half"), "Train without --sample-key."),
-    (("report", "in.h5ad", "-o", "r.html"), "in.h5ad: No results under the key 'tam'. Run tamannot annotate IN -o OUT first"),
+    (
+        ("report", "in.h5ad", "-o", "r.html"),
+        "in.h5ad: No results under the key 'tam'. Run tamannot annotate IN -o OUT first",
+    ),
     (("report", "scored.h5ad", "-o", "r.html"), "Run tamannot annotate"),
     (("report", "scored.h5ad", "-o", "there.html"), "or use --overwrite to replace it"),
     (("report", "called.h5ad", "-o", "r.html", "--sample-key", "patien"), "Did you mean 'patient'?"),

@@ -83,8 +83,7 @@ def damaged(adata: ad.AnnData, place: tuple[str, ...], value: object) -> Iterato
 
 @pytest.fixture
 def without_pictures(monkeypatch):
-    for module in ("_blocks", "_analyses"):
-        monkeypatch.setattr(f"tamannot.report.{module}.drawn", lambda _, **__: None)
+    monkeypatch.setattr("tamannot.report._blocks.drawn", lambda _, **__: None)
     monkeypatch.setattr("tamannot.report._embedding.drawn", lambda _, **__: None)
     monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)
 
