@@ -81,13 +81,6 @@ def damaged(adata: ad.AnnData, place: tuple[str, ...], value: object) -> Iterato
     adata.uns["tamannot"] = whole
 
 
-@pytest.fixture
-def without_pictures(monkeypatch):
-    monkeypatch.setattr("tamannot.report._blocks.drawn", lambda _, **__: None)
-    monkeypatch.setattr("tamannot.report._embedding.drawn", lambda _, **__: None)
-    monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "step"), [(0, 180), *(pytest.param(i, 36, marks=pytest.mark.nightly) for i in range(36))]
