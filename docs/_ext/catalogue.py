@@ -23,7 +23,7 @@ def write_catalogue(folder: Path) -> None:
     """Write the pages of each species into a folder of its own; pages that are up to date stay untouched."""
     for species in bundled_species():
         library = bundled(species)
-        members = [library.get(i) for i in library.ids()]
+        members = [library.get(i) for i in library.ids]
         pages = catalogue(species, [s for axis in AXES for s in members if s.axis == axis])
         (folder / species).mkdir(parents=True, exist_ok=True)
         for old in (folder / species).glob("*.md"):
@@ -101,6 +101,6 @@ def history(signature: Signature, species: str) -> str:
     versions = library.versions(signature.id)
     lines = [f"- {versions[0]}: first release"]
     for older, newer in pairwise(versions):
-        d = difference(library.get(f"{signature.id}@{older}"), library.get(f"{signature.id}@{newer}"))
-        lines.append(f"- {newer}: {len(d.added)} genes in, {len(d.removed)} out, {len(d.changed)} changed")
+        added, removed, changed = difference(*(library.get(f"{signature.id}@{version}") for version in (older, newer)))
+        lines.append(f"- {newer}: {len(added)} genes in, {len(removed)} out, {len(changed)} changed")
     return "\n".join(["## History", "", *lines])
