@@ -65,7 +65,7 @@ def one(data: bytes) -> None:
             unpack(adata, _LIBRARY).rows.block(0, 2)
             out = path.with_name("out.h5ad")
             try:
-                write_annotated(path, out, adata, "tam")
+                write_annotated(path, out, adata, ("tam",))
             finally:
                 out.unlink(missing_ok=True)
 

@@ -64,7 +64,7 @@ def one(data: bytes) -> None:
             with open_file(path) as opened, reading(path):
                 adata = opened.to_memory()
             with as_folder({}, ".out.zarr") as out:
-                write_annotated(path, out, adata, "tam")
+                write_annotated(path, out, adata, ("tam",))
 
 
 def _spoil(files: dict[str, bytes], choices: Choices) -> None:

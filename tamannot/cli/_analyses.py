@@ -236,7 +236,7 @@ def plot(
     given |= {"sample_key": sample_key, "condition": condition}
     given = {name: value for name, value in given.items() if value is not None}
     function, of_summary = getattr(pl, kind.value), _SUMMARIES.get(kind, ())
-    known, summarised = inspect.signature(function).parameters, of_summary if sample_key else ()
+    known, summarised = inspect.signature(function).parameters, of_summary if "sample_key" in given else ()
     if unknown := [name for name in given if name not in known and name not in summarised]:
         option = f"--{unknown[0].replace('_', '-')}"
         more = " without --sample-key" if unknown[0] in of_summary else ""

@@ -78,7 +78,7 @@ def tasks_of(
         if other is not source:
             same = f"{other} and {source} would have the same output, {out}"
             raise ParameterError(f"{same}. Rename one, or run them separately.")
-        if place in inputs and not (own and in_place):
+        if (own or place in inputs) and not (own and in_place):  # its own also by a hard link
             instead = ", or in_place=True to write the results into the inputs" if own else ""
             raise ParameterError(f"{out} is an input. Give another folder{instead}.")
         table = out.with_suffix(f".{tables}") if tables else None

@@ -287,7 +287,7 @@ def _in_zip(path: Path) -> str:
     bare = path.with_suffix("")
     # h5ad files and zarr folders; the empty name is the archive itself.
     inner = [name for name in names if name.endswith(".h5ad")]
-    inner += [name.rpartition("/")[0] for name in names if name.endswith((".zgroup", "zarr.json"))]
+    inner += [name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in (".zgroup", "zarr.json")]
     if not inner:
         return f"a zip archive without a zarr folder or an h5ad. Unpack it:  unzip {shlex.quote(str(path))}"
     to = bare if bare.suffix == ".zarr" else bare.with_suffix(".zarr")

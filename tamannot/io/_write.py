@@ -45,7 +45,9 @@ class SpooledTables:
                 file.close()
 
     def add(self, rows: range, tables: Mapping[str, NDArray[Any]]) -> None:
-        """Take some rows of every table, which follow those before."""
+        """Take some rows of every table; they must follow those before."""
+        if rows.start != self._n_obs:
+            raise ValueError(f"rows {rows.start} to {rows.stop} after {self._n_obs} rows")
         with writing_to(self._target):
             for name, file in self._files.items():
                 file.write(np.ascontiguousarray(tables[name], np.float32).data)

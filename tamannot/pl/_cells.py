@@ -236,7 +236,7 @@ def _embedding_named(adata: AnnData, basis: str) -> str:
 def _values(adata: AnnData, key: str, color: str) -> tuple[pd.Series, str]:
     """Return the values of a signature or a column, and their unit."""
     for kind, unit in _UNITS.items():
-        if f"{key}_{TABLES[kind]}" in adata.obsm and color in (table := slots.read_table(adata, key, kind)):
+        if slots.slot(key, TABLES[kind]) in adata.obsm and color in (table := slots.read_table(adata, key, kind)):
             return table[color], unit
     if color not in adata.obs:
         known = [*AXES, *(slots.read_table(adata, key, "score") if f"{key}_scores" in adata.obsm else ()), *adata.obs]

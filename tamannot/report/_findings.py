@@ -9,6 +9,7 @@ import pandas as pd
 import scipy.stats
 
 from tamannot.analysis._samples import table_of_samples
+from tamannot.classify import FEW_GENES
 from tamannot.errors import some_of
 from tamannot.get._evidence import REASONS
 from tamannot.pl._style import pretty
@@ -187,7 +188,7 @@ def _coverage(material: Material) -> Iterator[Point]:
         return
     table = material.run.coverage
     axis = material.run.signatures["axis"].astype(str).reindex(table.index)
-    low = table.loc[table["coverage"] < 0.5, "coverage"].sort_values(kind="stable")
+    low = table.loc[table["coverage"] < FEW_GENES, "coverage"].sort_values(kind="stable")
     if low.empty:
         return
     names = some_of([f"{pretty(str(i))} ({percent(v)})" for i, v in low.items()], _LISTED)

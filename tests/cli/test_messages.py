@@ -187,6 +187,14 @@ class TestInPlace:
         assert "is an input" in err
         assert b.read_bytes() == before
 
+    def test_an_input_under_another_name_is_no_output(self, run, folder, tmp_path):
+        (tmp_path / "D").mkdir()
+        source = shutil.copy(folder / "in.h5ad", tmp_path / "a.h5ad")
+        (tmp_path / "D" / "a.h5ad").hardlink_to(source)
+        code, _, err = run("annotate", source, "--out-dir", tmp_path / "D", "--overwrite")
+        assert code == 2
+        assert "is an input. Give another folder, or --in-place" in err
+
     @pytest.mark.parametrize("command", ["annotate", "score"])
     def test_the_help_says_so(self, run, command):
         _, out, _ = run(command, "--help")

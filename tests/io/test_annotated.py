@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import tracemalloc
+from contextlib import closing
 
 import anndata as ad
 import h5py
@@ -16,6 +17,7 @@ import zarr
 from tamannot.data import forget_run
 from tamannot.errors import InputFileError
 from tamannot.io._targets import write_table
+from tamannot.io._write import SpooledTables
 
 ANNOTATED = pytest.mark.filterwarnings("ignore:Writing zarr v2", "ignore:zarr v3", "ignore:Consolidated metadata")
 
@@ -188,6 +190,13 @@ def test_a_source_that_changed_meanwhile_is_refused(rich, put, tmp_path):
     with pytest.raises(InputFileError, match="changed while it was read: it had 20 cells and now has 40"):
         put(tmp_path / "in.h5ad", tmp_path / "out.h5ad", rich[:20].copy())
     assert [p.name for p in tmp_path.iterdir()] == ["in.h5ad"]
+
+
+def test_spooled_rows_must_follow_those_before(tmp_path):
+    with closing(SpooledTables({"z": ["m1"]}, tmp_path / "x.h5ad")) as tables:
+        tables.add(range(2), {"z": np.zeros((2, 1))})
+        with pytest.raises(ValueError, match="rows 3 to 4 after 2 rows"):
+            tables.add(range(3, 4), {"z": np.zeros((1, 1))})
 
 
 @ANNOTATED

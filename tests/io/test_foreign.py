@@ -218,6 +218,11 @@ class TestZarr:
             archive.write(tmp_path / "x.h5ad", "data/x.h5ad")
         assert same(self.unpacked(tmp_path / "x.zip", monkeypatch), cells)
 
+    def test_other_metadata_in_a_zip_are_no_zarr(self, tmp_path):
+        with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+            archive.writestr("data/not-zarr.json", "{}")
+        assert "a zip archive without a zarr folder" in said_of(tmp_path / "x.zip")
+
     @pytest.mark.parametrize("name", ["mod", "tables"])
     def test_a_folder_of_several_objects_names_one(self, cells, tmp_path, name):
         group = zarr.open_group(tmp_path / "x.zarr", mode="w")
