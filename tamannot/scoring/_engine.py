@@ -187,6 +187,11 @@ class _Reading:
         return out
 
 
+def _totals(ranked: RankedBlock, n_genes: int) -> Array:
+    """Return `gene_totals`: a function goes to another process by its name, a kernel would be compiled anew there."""
+    return gene_totals(ranked, n_genes)
+
+
 def depths_by_method(
     rows: RowSource,
     methods: Sequence[RankMethod],
@@ -201,7 +206,7 @@ def depths_by_method(
     """
     ranks, n_vars = ranked or RankedRows(rows, methods, keep=False), rows.shape[1]
     total = np.zeros((len(methods), n_vars), np.int64)
-    for these, mine in ranks.each(partial(gene_totals, n_genes=n_vars), threads=threads):
+    for these, mine in ranks.each(partial(_totals, n_genes=n_vars), threads=threads):
         total += mine
         tick(len(these))
     return list(total / ranks.depths.step[:, None])
