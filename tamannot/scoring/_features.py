@@ -45,7 +45,8 @@ def find_scale(rows: RowSource, kind: str, gene_ids: Sequence[str], *, threads: 
     """
     if kind != "log":
         return "log1p_cp10k", None
-    rows = taken(rows, spread_rows(rows.shape[0]), threads=threads, tick=no_tick)
+    if len(runs := spread_rows(rows.shape[0])) > 1:
+        rows = taken(rows, runs, threads=threads, tick=no_tick)
     different = np.unique(content_hash(rows, gene_ids, threads=threads), return_index=True)[1]
     base = recognise_base(take_rows(rows, different[:_CELLS]))
     return ("ranks", None) if base is None else ("log1p_cp10k", base)

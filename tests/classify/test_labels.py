@@ -135,6 +135,13 @@ def test_other_logarithms_are_not_recognised(counts):
     assert find_scale(CsrRows(odd), "linear", GENES) == ("log1p_cp10k", None)
 
 
+def test_a_file_that_is_learned_from_whole_is_not_loaded_to_find_its_scale(counts, monkeypatch):
+    rows, wanted = CsrRows(counts), find_scale(CsrRows(counts), "log", GENES)
+    rows.in_memory = False
+    monkeypatch.setattr("tamannot.scoring._features.taken", lambda *_, **__: pytest.fail("rows are taken"))
+    assert find_scale(rows, "log", GENES) == wanted
+
+
 def test_logarithms_undone_give_the_features_of_counts(counts):
     wanted = sp.csr_array(sp.diags_array(TARGET / counts.sum(axis=1)) @ counts).log1p().data
     logged = np.log2(1 + np.expm1(wanted) / 7)
