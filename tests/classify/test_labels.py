@@ -163,6 +163,11 @@ def test_features_of_a_cell_do_not_depend_on_the_cells_beside_it(counts):
         np.testing.assert_array_equal(alone, whole[indptr[i] : indptr[i + 1]])
 
 
+def test_a_cell_with_nan_has_no_features():
+    values, indptr = np.array([1.0, np.nan, 2.0]), np.array([0, 2, 3])
+    assert np.isnan(to_features(values, indptr, "log1p_cp10k", np.e)).tolist() == [True, True, False]
+
+
 def test_ranks_are_those_of_the_detected_genes():
     values, indptr = np.array([3.0, 1.0, 3.0, 0.0, 2.0, 5.0]), np.array([0, 4, 4, 6])
     got = to_features(values, indptr, "ranks", None)
