@@ -130,9 +130,11 @@ class _Reading:
     def __init__(self, plan: Plan, run: Run, arm_of_part: Array, step: float) -> None:
         method, self._step, self._unit = run.method, step, step / WEIGHT_STEP
         self._ids = tuple(plan.ids) if run.only is None else run.only
-        in_plan = [plan.parts_of[plan.ids.index(i)] for i in self._ids]
+        of_output = dict(zip(plan.ids, plan.parts_of, strict=True))
+        in_plan = [of_output[i] for i in self._ids]
         kept = sorted({p for members in in_plan for p in members})
-        parts, self._parts_of = [plan.parts[p] for p in kept], [[kept.index(p) for p in members] for members in in_plan]
+        place = {p: k for k, p in enumerate(kept)}
+        parts, self._parts_of = [plan.parts[p] for p in kept], [[place[p] for p in members] for members in in_plan]
         self._arm, self._n_present = arm_of_part[kept], np.array([p.n_present for p in parts], np.int64)
         cap = method.rank_cap(plan.n_vars)
         limits = [[method.limits(arm, cap) for arm in (part.up, part.down)] for part in parts]
@@ -187,6 +189,11 @@ class _Reading:
         return out
 
 
+def _totals(ranked: RankedBlock, n_genes: int) -> Array:
+    """Return `gene_totals`: a function goes to another process by its name, a kernel would be compiled anew there."""
+    return gene_totals(ranked, n_genes)
+
+
 def depths_by_method(
     rows: RowSource,
     methods: Sequence[RankMethod],
@@ -201,7 +208,7 @@ def depths_by_method(
     """
     ranks, n_vars = ranked or RankedRows(rows, methods, keep=False), rows.shape[1]
     total = np.zeros((len(methods), n_vars), np.int64)
-    for these, mine in ranks.each(partial(gene_totals, n_genes=n_vars), threads=threads):
+    for these, mine in ranks.each(partial(_totals, n_genes=n_vars), threads=threads):
         total += mine
         tick(len(these))
     return list(total / ranks.depths.step[:, None])

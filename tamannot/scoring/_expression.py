@@ -229,14 +229,9 @@ def score_linear(
     made = [method.combination(part, genes) for part in plan.parts]
     sets = pack_arms([c.columns for c in made], [[c.weights for c in made]], plan.n_vars)
     constant = np.array([c.constant for c in made], float)
-
-    def sums_of(block: RowBlock) -> Array:
-        found = np.empty((block.indptr.size - 1, constant.size), np.float32)
-        weighted_sums((as_floats(block.values), block.indices, block.indptr), target, sets, constant, found)
-        return found
-
+    work = partial(_part_sums, sets, constant, target)
     parts = np.empty((rows.shape[0], len(made)), np.float32)
-    for mine, found in each_block(rows, sums_of, threads=threads, step=rows.step):
+    for mine, found in each_block(rows, work, threads=threads, step=rows.step):
         parts[mine.start : mine.stop] = found
         tick(len(mine))
     score = np.ascontiguousarray(parts[:, [members[0] for members in plan.parts_of]])
@@ -244,6 +239,13 @@ def score_linear(
         if len(members) > 1:  # of a composite the greatest of its parts
             score[:, o] = parts[:, list(members)].max(axis=1)
     return Scores(tuple(plan.ids), score)
+
+
+def _part_sums(sets: Arms, constant: Array, target: float, block: RowBlock) -> Array:
+    """Return the weighted sums of the cells of a block; as a closure it would take the kernel to another process."""
+    found = np.empty((block.indptr.size - 1, constant.size), np.float32)
+    weighted_sums((as_floats(block.values), block.indices, block.indptr), target, sets, constant, found)
+    return found
 
 
 @njit

@@ -45,7 +45,8 @@ def find_scale(rows: RowSource, kind: str, gene_ids: Sequence[str], *, threads: 
     """
     if kind != "log":
         return "log1p_cp10k", None
-    rows = taken(rows, spread_rows(rows.shape[0]), threads=threads, tick=no_tick)
+    if len(runs := spread_rows(rows.shape[0])) > 1:
+        rows = taken(rows, runs, threads=threads, tick=no_tick)
     different = np.unique(content_hash(rows, gene_ids, threads=threads), return_index=True)[1]
     base = recognise_base(take_rows(rows, different[:_CELLS]))
     return ("ranks", None) if base is None else ("log1p_cp10k", base)
@@ -100,7 +101,7 @@ def to_features(values: Array, indptr: Array, scale: Scale, base: float | None) 
             exponentials = np.exp(values.astype(np.float32, copy=False)).astype(np.float64)
         rest = size > 0
         total = np.add.reduceat(exponentials, indptr[:-1][rest]) - size[rest] if values.size else np.empty(0)
-        rest[rest] = np.abs(total / TARGET - 1) > _EXACT
+        rest[rest] = ~(np.abs(total / TARGET - 1) <= _EXACT)
     entries = slice(None) if rest.all() else np.repeat(rest, size)
     linear = out[entries] if base is None else np.expm1(out[entries] * np.log(base))
     to_log(linear, np.append(0, np.cumsum(size[rest])), TARGET)

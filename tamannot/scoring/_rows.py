@@ -257,6 +257,7 @@ def spread_rows(n_obs: int, most: int | None = None, run: int | None = None) -> 
     most, run = most or MOST_CELLS, run or RUN
     if n_obs <= most:
         return [range(n_obs)]
+    run = min(run, max(most // 2, 1))  # two at least, which do not overlap
     n_runs = max(2, most // run)
     starts = (i * (n_obs - run) // (n_runs - 1) for i in range(n_runs))
     return [range(start, start + run) for start in starts]

@@ -135,6 +135,13 @@ def test_other_logarithms_are_not_recognised(counts):
     assert find_scale(CsrRows(odd), "linear", GENES) == ("log1p_cp10k", None)
 
 
+def test_a_file_that_is_learned_from_whole_is_not_loaded_to_find_its_scale(counts, monkeypatch):
+    rows, wanted = CsrRows(counts), find_scale(CsrRows(counts), "log", GENES)
+    rows.in_memory = False
+    monkeypatch.setattr("tamannot.scoring._features.taken", lambda *_, **__: pytest.fail("rows are taken"))
+    assert find_scale(rows, "log", GENES) == wanted
+
+
 def test_logarithms_undone_give_the_features_of_counts(counts):
     wanted = sp.csr_array(sp.diags_array(TARGET / counts.sum(axis=1)) @ counts).log1p().data
     logged = np.log2(1 + np.expm1(wanted) / 7)
@@ -154,6 +161,11 @@ def test_features_of_a_cell_do_not_depend_on_the_cells_beside_it(counts):
         alone = to_features(row, np.array([0, row.size]), "log1p_cp10k", np.e)
         assert alone.dtype == np.float64
         np.testing.assert_array_equal(alone, whole[indptr[i] : indptr[i + 1]])
+
+
+def test_a_cell_with_nan_has_no_features():
+    values, indptr = np.array([1.0, np.nan, 2.0]), np.array([0, 2, 3])
+    assert np.isnan(to_features(values, indptr, "log1p_cp10k", np.e)).tolist() == [True, True, False]
 
 
 def test_ranks_are_those_of_the_detected_genes():

@@ -293,6 +293,15 @@ def test_no_more_cells_are_kept_of_a_larger_matrix():
     assert sum(map(len, spread_rows(MOST_CELLS))) == sum(map(len, spread_rows(10**7))) == MOST_CELLS
 
 
+@pytest.mark.parametrize("most", [2, 7, 400, 700])
+@pytest.mark.parametrize("n_obs", [450, 701, 5000])
+def test_few_rows_are_rows_of_the_matrix_each_once(n_obs, most):
+    rows = [row for run in spread_rows(n_obs, most) for row in run]
+    assert rows == sorted(set(rows))
+    assert (rows[0], rows[-1]) == (0, n_obs - 1)
+    assert len(rows) == n_obs if n_obs <= most else len(rows) <= most
+
+
 class _Elsewhere(CsrRows):
     """Rows that must be read to be in memory, as those of a file."""
 

@@ -120,6 +120,24 @@ def test_scores_are_those_in_memory_on_every_scheduler(example, scheduler):
         pd.testing.assert_frame_equal(tam.get.scores(lazy, kind=kind), tam.get.scores(example, kind=kind))
 
 
+def test_kernels_stay_at_home(example, monkeypatch):
+    cloudpickle = pytest.importorskip("cloudpickle")
+    from tamannot.data._dask import DaskRows
+
+    lazy, sets, sent, mapped = chunked(example), tam.load_signatures(axis="state"), [], DaskRows.mapped
+
+    def watched(self: Any, work: Any, *about: Any, step: int) -> Any:
+        sent.append(cloudpickle.dumps(work))
+        return mapped(self, work, *about, step=step)
+
+    monkeypatch.setattr(DaskRows, "mapped", watched)
+    with on("synchronous"):
+        tam.tl.score(lazy, sets, method=METHODS, min_coverage=0)
+        tam.tl.score(lazy, sets, null="matched", min_coverage=0)
+    assert len(sent) > len(METHODS)
+    assert not any(b"numba" in work for work in sent)  # a kernel that is sent is compiled anew by each worker
+
+
 def recorded(adata: ad.AnnData, folder: Path, *, kill_at: int = 0) -> ad.AnnData:
     """Return the cells with chunks that note who reads the second of them; one reader is killed while it does."""
     lazy, folder_name = chunked(adata), str(folder)
