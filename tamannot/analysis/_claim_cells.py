@@ -123,7 +123,7 @@ class Cells:
         """Return the genes of the measure that are detected in enough of some cells."""
         genes = [g for g in self.genes_of(measure) if g not in without]
         there = [g for g in genes if g in self.genes]
-        found = [g for g in there if (self.column(g)[where] > 0).mean() >= RARE]
+        found = [g for g in there if where[self._entries(g)[0]].sum() / where.sum() >= RARE]
         if measure.startswith("@") and len(found) < 3:
             raise NotMeasurableError(f"fewer than 3 genes of {measure[1:]} are detected in {RARE:.0%} of the cells")
         if not found:
@@ -149,11 +149,16 @@ class Cells:
 
     def column(self, gene: str) -> Array:
         """Return the expression of a gene in all cells."""
+        rows, values = self._entries(gene)
+        out = np.zeros(len(self.samples.codes), np.float32)
+        out[rows] = values
+        return out
+
+    def _entries(self, gene: str) -> tuple[Array, Array]:
+        """Return the cells in which a gene is detected, and its expression there: few, and looked at often."""
         at = self.genes[gene]
         entries = slice(self.values.indptr[at], self.values.indptr[at + 1])
-        out = np.zeros(len(self.samples.codes), np.float32)
-        out[self.values.indices[entries]] = self.values.data[entries]
-        return out
+        return self.values.indices[entries], self.values.data[entries]
 
 
 def read_cells(adata: AnnData, key: str, claims: Sequence[Claim], samples: Samples, malignant: Array | None) -> Cells:

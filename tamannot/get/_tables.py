@@ -48,7 +48,8 @@ def scores(adata: AnnData, key: str = "tam", *, kind: Kind = "score") -> pd.Data
     """
     if kind != "q":
         return slots.read_table(adata, key, kind).copy()
-    return slots.read_table(adata, key, "p").apply(benjamini_hochberg, raw=True).astype(np.float32)
+    # Of series, because arrays of an object without cells lose the columns.
+    return slots.read_table(adata, key, "p").apply(lambda p: pd.Series(benjamini_hochberg(p), p.index, np.float32))
 
 
 def coverage(adata: AnnData, key: str = "tam") -> pd.DataFrame:

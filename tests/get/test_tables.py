@@ -65,6 +65,11 @@ def test_q_of_a_signature_without_p_is_nan_and_needs_a_null(tiny):
         tam.get.scores(tiny, kind="q")
 
 
+def test_q_of_an_object_without_cells_has_the_same_columns(annotated):
+    empty = annotated[:0].copy()
+    pd.testing.assert_frame_equal(tam.get.scores(empty, kind="q"), tam.get.scores(empty, kind="p"))
+
+
 def test_reading_q_changes_no_p(annotated):
     before = annotated.obsm["tam_p"].copy()
     q = tam.get.scores(annotated, kind="q")
