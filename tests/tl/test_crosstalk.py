@@ -384,7 +384,7 @@ def test_crosstalk_asks_for_it(pairs_cohort):
 @has_liana
 def test_what_is_refused(pairs_cohort):
     for wrong, message in (
-        ({"against": "sample"}, "5 words"),
+        ({"against": "sample"}, "has 5 categories, which have no order"),
         ({"against": "malignant_ferroptosis_defence"}, "which was not run"),
         ({"min_cells": 5000}, "No sample has 5000 cells"),
         ({"malignant": None}, "never inferred"),
