@@ -22,7 +22,9 @@ from typing import NamedTuple
 import anndata as ad
 import numpy as np
 import pandas as pd
+import scanpy as sc
 from _glioma import ORIGINS, STATES, Glioma, annotated, poorer, without_source
+from sklearn.cluster import KMeans
 
 import tamannot as tam
 
@@ -186,14 +188,31 @@ def stimulated(folder: Path) -> Iterator[Row]:
     a.obs["mine"], truth = "macrophage", np.where(a.obs["truth_lps"] == "LPS", RESPONSE, NONE)
     yield row("cultured, with LPS (Shalek)", "state", annotated(a, compartment_key="mine", tissue="other"), truth)
     a = annotated(ad.read_h5ad(folder / "mouse_aorta_sc_Cochain2018_GSE97310.h5ad"))
-    truth = np.where(a.obs["truth_condition"] == "chow", NONE, "lipid_associated")
-    truth = np.where(a.obs["tam_compartment"] == "macrophage", truth, UNKNOWN)
-    yield row("aorta, high-fat diet (Cochain), some foam cells", "state", a, truth)
+    truth = np.where(a.obs["truth_condition"] == "chow", NONE, UNKNOWN).astype(object)
+    truth[(a.obs["tam_compartment"] != "macrophage").to_numpy()] = UNKNOWN
+    truth[foam_cells(a)] = "lipid_associated"
+    yield row("aorta (Cochain), cluster of foam cells", "state", a, truth)
     a = annotated(ad.read_h5ad(folder / "mouse_microglia_bulk_development_LPS_Hanamsagar2017.h5ad"))
     yield row("microglia in bulk (Hanamsagar)", "compartment", a, np.full(a.n_obs, "macrophage"))
     yield row("microglia in bulk (Hanamsagar)", "origin", a, np.full(a.n_obs, "microglia"))
     truth = [{"inflammatory_bacterial": RESPONSE, "resting": NONE}.get(s, UNKNOWN) for s in a.obs["truth_state"]]
     yield row("microglia in bulk, with LPS (Hanamsagar)", "state", a, truth)
+
+
+def foam_cells(a: ad.AnnData) -> np.ndarray:
+    """Return the indices of macrophages in the cluster with most Trem2, Gpnmb and Spp1.
+
+    All variable genes make the clusters, so that the signature does not choose the cells.
+    """
+    macrophages = np.flatnonzero(a.obs["tam_compartment"] == "macrophage")
+    cells = ad.AnnData(a.X[macrophages], var=a.var[[]])
+    sc.pp.normalize_total(cells, target_sum=1e4)
+    sc.pp.log1p(cells)
+    sc.pp.highly_variable_genes(cells, n_top_genes=2000)
+    sc.pp.pca(cells, random_state=0)
+    cluster = KMeans(6, n_init=10, random_state=0).fit_predict(cells.obsm["X_pca"])
+    foam = sc.get.obs_df(cells, ["Trem2", "Gpnmb", "Spp1"]).mean(axis=1).groupby(cluster).mean().idxmax()
+    return macrophages[cluster == foam]
 
 
 def gates(folder: Path) -> Iterator[Row]:
