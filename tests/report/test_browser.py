@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,19 +24,27 @@ from selenium.webdriver.common.keys import Keys
 pytestmark = pytest.mark.slow
 
 
+def opened(browser, path) -> Any:
+    """Open a report; what the browser logged before is forgotten."""
+    browser.get_log("browser")
+    browser.get_log("performance")
+    browser.get(path.as_uri())
+    return browser
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("report") / "report.html"
+
+
 @pytest.fixture
-def opened(browser, tmp_path) -> Callable[..., Any]:
-    """Write a report and open it; what the browser logged before is forgotten."""
-
-    def open_(adata, **options) -> Any:
-        path = tmp_path / "report.html"
-        tam.write_report(adata, path, sample_key="patient", **options)
-        browser.get_log("browser")
-        browser.get_log("performance")
-        browser.get(path.as_uri())
-        return browser
-
-    return open_
+def page(browser, written, cohort) -> Any:
+    """The report of the cohort, which the first test writes."""
+    if not written.exists():
+        record = {"tests": pd.DataFrame({"q": [0.2, np.nan, 1e-9, 0.03]})}
+        write_analysis(cohort, "tam", "composition", record)
+        tam.write_report(cohort, written, sample_key="patient")
+    return opened(browser, written)
 
 
 def requested(browser) -> list[str]:
@@ -58,17 +66,16 @@ def heads(found) -> list[Any]:
     return found.find_elements(By.CSS_SELECTOR, "th")
 
 
-def test_it_opens_without_errors_and_asks_for_nothing_else(opened, tmp_path, cohort):
-    page = opened(cohort)
+def test_it_opens_without_errors_and_asks_for_nothing_else(page, written):
     assert page.get_log("browser") == []
-    assert requested(page) == [(tmp_path / "report.html").as_uri()]
+    assert requested(page) == [written.as_uri()]
     pictures = page.find_elements(By.CSS_SELECTOR, "figure img")
     assert pictures
     assert all(page.execute_script("return arguments[0].naturalWidth", p) > 0 for p in pictures)
 
 
-def test_a_click_sorts_and_a_second_one_turns(opened, cohort):
-    found = table(opened(cohort), "States of macrophages")
+def test_a_click_sorts_and_a_second_one_turns(page):
+    found = table(page, "States of macrophages")
     head = heads(found)[1]
     head.find_element(By.TAG_NAME, "button").click()
     up = [int(text.replace(",", "")) for text in column(found, 2)]
@@ -80,17 +87,15 @@ def test_a_click_sorts_and_a_second_one_turns(opened, cohort):
     assert head.get_attribute("aria-sort") is None
 
 
-def test_numbers_that_are_missing_stay_last(opened, cohort):
-    record = {"tests": pd.DataFrame({"q": [0.2, np.nan, 1e-9, 0.03]})}
-    write_analysis(cohort, "tam", "composition", record)
-    found = table(opened(cohort), "Tests")
+def test_numbers_that_are_missing_stay_last(page):
+    found = table(page, "Tests")
     for order in (["1.00e-09", "0.03", "0.2", "–"], ["0.2", "0.03", "1.00e-09", "–"]):
         heads(found)[0].find_element(By.TAG_NAME, "button").click()
         assert column(found, 1) == order
 
 
-def test_keyboard_sorts(opened, cohort):
-    found = table(opened(cohort), "States of macrophages")
+def test_keyboard_sorts(page):
+    found = table(page, "States of macrophages")
     button = heads(found)[1].find_element(By.TAG_NAME, "button")
     button.send_keys(Keys.ENTER)
     assert heads(found)[1].get_attribute("aria-sort") == "ascending"
@@ -98,8 +103,8 @@ def test_keyboard_sorts(opened, cohort):
     assert heads(found)[1].get_attribute("aria-sort") == "descending"
 
 
-def test_filter_shows_the_rows_with_the_text(opened, cohort):
-    found = table(opened(cohort), "Signatures")
+def test_filter_shows_the_rows_with_the_text(page):
+    found = table(page, "Signatures")
     n = len(column(found, 1))
     field = found.find_element(By.CSS_SELECTOR, "input[type=search]")
     field.send_keys("HYPOXIC")
@@ -109,8 +114,7 @@ def test_filter_shows_the_rows_with_the_text(opened, cohort):
     assert len(column(found, 1)) == n
 
 
-def test_enter_enlarges_a_picture_and_escape_closes_it(opened, cohort):
-    page = opened(cohort)
+def test_enter_enlarges_a_picture_and_escape_closes_it(page):
     dialog = page.find_element(By.ID, "large")
     button = page.find_element(By.CSS_SELECTOR, "button.zoom")
     button.send_keys(Keys.ENTER)
@@ -121,8 +125,10 @@ def test_enter_enlarges_a_picture_and_escape_closes_it(opened, cohort):
     assert page.switch_to.active_element == button
 
 
-def test_hostile_names_stay_text(opened, hostile, tmp_path):
-    page = opened(hostile, title="<script>alert(1)</script>")
+def test_hostile_names_stay_text(browser, hostile, tmp_path):
+    path = tmp_path / "report.html"
+    tam.write_report(hostile, path, sample_key="patient", title="<script>alert(1)</script>")
+    page = opened(browser, path)
     assert page.title == "<script>alert(1)</script>"
     assert page.find_element(By.TAG_NAME, "h1").text == "<script>alert(1)</script>"
     found = table(page, "State × origin by sample")
@@ -131,31 +137,27 @@ def test_hostile_names_stay_text(opened, hostile, tmp_path):
     assert set(column(found, 1)) == {"<script>alert(1)</script>"}
     page.find_element(By.CSS_SELECTOR, "button.zoom").click()
     assert page.get_log("browser") == []
-    assert requested(page) == [(tmp_path / "report.html").as_uri()]
+    assert requested(page) == [path.as_uri()]
 
 
-def test_a_script_that_got_in_would_not_run(browser, tmp_path, cohort):
+def test_a_script_that_got_in_would_not_run(page, written, tmp_path):
     path = tmp_path / "report.html"
-    tam.write_report(cohort, path)
     bad = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\"></main>"
-    path.write_text(path.read_text(encoding="utf-8").replace("</main>", bad), encoding="utf-8")
-    browser.get(path.as_uri())
-    assert browser.title != "taken"
-    assert any("Content Security Policy" in entry["message"] for entry in browser.get_log("browser"))
+    path.write_text(written.read_text(encoding="utf-8").replace("</main>", bad), encoding="utf-8")
+    page.get(path.as_uri())
+    assert page.title != "taken"
+    assert any("Content Security Policy" in entry["message"] for entry in page.get_log("browser"))
 
 
 @pytest.mark.parametrize("width", [400, 1400])
-def test_it_is_as_wide_as_the_screen(opened, width, cohort):
-    page = opened(cohort)
+def test_it_is_as_wide_as_the_screen(page, width):
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     assert page.execute_script("return document.documentElement.scrollWidth") == width
     page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_colours_follow_the_system(opened, cohort):
-    page = opened(cohort)
-
+def test_colours_follow_the_system(page):
     def paper(scheme: str) -> str:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})

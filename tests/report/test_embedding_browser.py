@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from pathlib import Path
 from typing import Any
 
 import anndata as ad
@@ -106,12 +107,18 @@ def placed(cohort) -> ad.AnnData:
     return cohort
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("report") / "report.html"
+
+
 @pytest.fixture
-def path(placed, tmp_path):
-    head = overview(material_of(placed, name="the cohort", sample_key="patient"))
-    page = tmp_path / "report.html"
-    page.write_text(render(Report("The cohort", "the cohort", "now", (head,))), encoding="utf-8")
-    return page
+def path(placed, written) -> Path:
+    """The head of the report, which the first test writes."""
+    if not written.exists():
+        head = overview(material_of(placed, name="the cohort", sample_key="patient"))
+        written.write_text(render(Report("The cohort", "the cohort", "now", (head,))), encoding="utf-8")
+    return written
 
 
 @pytest.fixture
