@@ -221,7 +221,7 @@ def gates(folder: Path) -> Iterator[Row]:
         a = annotated(ad.read_h5ad(folder / f"{file}.h5ad"))
         yield row(name, "compartment", a, of_gate(a))
     truth = a.obs["truth_origin"].astype(str).replace("not_macrophage", UNKNOWN)
-    yield row(f"{name}, 5 or 6 of 20 labelled border-associated are", "origin", a, truth, ids="all origins")
+    yield row(f"{name}, 5 or 6 of 20 border-associated labels are right", "origin", a, truth, ids="all origins")
 
 
 def myeloid(folder: Path) -> Iterator[Row]:

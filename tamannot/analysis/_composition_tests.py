@@ -199,7 +199,7 @@ def cautions_on_tests(tests: pd.DataFrame, design: Design, total: Array, log_dep
     for row in tests[(tests["label"] == UNASSIGNED) & differs].itertuples():
         yield (
             f"The unassigned share differs: {row.share:.2f} in {row.condition}, {row.share_reference:.2f} in "
-            f"{row.reference}. Cells are unassigned if they have none of the labels or too little signal: check "
+            f"{row.reference}. Cells are unassigned if they fit none of the labels or have too little signal: check "
             "whether depth or quality differs as well."
         )
     if ((tests["label"] == _STEROIDS) & (tests["p"] < _P)).any():

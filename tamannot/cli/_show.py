@@ -108,7 +108,7 @@ def _calls(labels: dict[str, int], status: dict[str, int]) -> str:
         return text
     from tamannot.get._evidence import REASONS  # noqa: PLC0415 - not all commands read annotations
 
-    reasons = "; ".join(f"{REASONS[r]} {n:,}" for r, n in status.items() if r in REASONS)
+    reasons = "; ".join(f"{REASONS[r]}: {n:,}" for r, n in status.items() if r in REASONS)
     return f"{text}; unassigned {labels['unassigned']:,} ({reasons})"
 
 
@@ -152,7 +152,7 @@ def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None
         _print(f"{summary.path}: {about['n_macrophages']:,} macrophages of {about['n_cells']:,} cells")
         lines = [
             ("tissue", f"{about['tissue']}: {about['tissue_reason']}"),
-            ("state", f"classifier of {', '.join(about['states'])}, {about['n_genes']:,} genes"),
+            ("state", f"classifier for {', '.join(about['states'])}, {about['n_genes']:,} genes"),
         ]
     else:
         found, n_used = about["metrics"], about["training"]["n_used"]

@@ -47,7 +47,7 @@ def methods(material: Material) -> Section | None:
         return None
     of_axes = {axis: counts_of(material, axis) for axis in ("origin", "state")}
     left = {axis: n.get("unassigned", 0) / sum(n.values()) for axis, n in of_axes.items() if n}
-    without = " and ".join(f"{percent(share)} were left without {axis}" for axis, share in left.items())
+    without = " and ".join(f"{percent(share)} had no called {axis}" for axis, share in left.items())
     left_out = f"Of {int(material.macrophages.sum()):,} macrophages, {without}." if without else ""
     made = [name for key, name in _ANALYSES.items() if run.has(key)]
     analyses = f"Analyses with the sample as the unit: {', '.join(made)}." if made else ""
@@ -60,10 +60,11 @@ def _data(material: Material) -> str:
     run, matrix, tissue = material.run, material.run.matrix, material.run.tissue
     of = f" of {len(material.samples.names):,} samples" if material.samples is not None else ""
     where = f" Tissue was taken as {tissue.used} ({tissue.reason})." if tissue else ""
+    source = matrix.name if matrix.name in ("X", "raw") else f"layer {matrix.name}"
     return (
         f"Tumour-associated macrophages were annotated in {material.cells.n_obs:,} cells{of} with tamannot "
         f"{run.tamannot_version} ({matrix.species}, {matrix.n_vars:,} genes, "
-        f"{_KINDS.get(matrix.kind, matrix.kind)} of {matrix.name}).{where}"
+        f"{_KINDS.get(matrix.kind, matrix.kind)} from {source}).{where}"
     )
 
 
@@ -86,10 +87,10 @@ def _null(run: RunRecord) -> str:
     of = {"compartments": null.compartment, "origin": null.origin, "all else": null.other_axes}
     if null.origin == null.other_axes:
         del of["origin"]
-    expression = ", ".join(f"of {cells} for {axes}" for axes, cells in of.items())
+    expression = "; ".join(f"for {axes}, that of {cells}" for axes, cells in of.items())
     return (
         "Within each cell, scores were compared in closed form with random signatures matched in expression (z, "
-        f"and p of a Pearson type III distribution); the reference expression was that {expression}."
+        f"and p of a Pearson type III distribution); the reference expression was, {expression}."
     )
 
 

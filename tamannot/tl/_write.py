@@ -248,8 +248,8 @@ def _record(run: AnnotationRun, notes: Collection[str], steps: Collection[str]) 
     trained = [s for s, known in zip(STATES, cohort.states.trained, strict=True) if known]
     model: dict[str, Any] = {
         "compartment": "classifier trained on reference profiles, and z of panels",
-        "origin": "difference of z against macrophages of the reference",
-        "state": "activity of signatures" + (f", and a classifier of {', '.join(trained)}" if trained else ""),
+        "origin": "difference in z between origins, against a background of reference macrophages",
+        "state": "activity of signatures" + (f", and a classifier for {', '.join(trained)}" if trained else ""),
     }
     if lender is not None:
         few = {"state": "not called: too few of the model's genes are in the data"}

@@ -99,7 +99,7 @@ def test_learn_on_one_file_and_annotate_another(run, files, tmp_path, digest):
     path, out_path = tmp_path / "m.npz", tmp_path / "out.h5ad"
     code, out, err = run("train", one, "-o", path, "--tissue", "brain", "--sample-key", "sample")
     assert (code, err) == (0, "")
-    for said in ("macrophages of 450 cells", "state        classifier of ", "genes", "written"):
+    for said in ("macrophages of 450 cells", "state        classifier for ", "genes", "written"):
         assert said in out
     assert tam.load_model(path).digest == digest
     code, out, err = run("annotate", other, "-o", out_path, "--model", path)

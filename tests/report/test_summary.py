@@ -214,16 +214,16 @@ def test_methods_say_what_was_run(material, annotated, of):
     quote = next(b.text for b in methods(material).blocks if b.kind == "quote")
     assert "300 cells of 4 samples with tamannot" in quote
     assert "UCell (Andreatta & Carmona 2021" in quote
-    assert "of macrophages of 18 human tissues, Cell Profile Library for all else" in quote
+    assert "for all else, that of macrophages of 18 human tissues, Cell Profile Library" in quote
     assert "Compartments were called by the classifier trained on reference profiles" in quote
-    assert "Origin was called by the difference of z" in quote
-    assert "State was called by the activity of signatures, and a classifier of lipid-associated" in quote
+    assert "Origin was called by the difference in z between origins" in quote
+    assert "State was called by the activity of signatures, and a classifier for lipid-associated" in quote
     n = int((material.cells.obs["tam_compartment"] == "macrophage").sum())
     assert f"Baselines of the states were fitted to {n} macrophages of 300 cells." in quote
     assert "Probabilities of states: empirical Bayes" in quote
     few = next(b.text for b in methods(of(annotated)).blocks if b.kind == "quote")
     assert "were fitted to 19 macrophages of 184 cells." in few
-    assert "State was called by the activity of signatures, and a classifier of inflammatory." in few
+    assert "State was called by the activity of signatures, and a classifier for inflammatory." in few
 
 
 @pytest.mark.filterwarnings("ignore::tamannot.errors.TamannotWarning")

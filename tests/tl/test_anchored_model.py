@@ -88,7 +88,7 @@ def test_the_record_names_the_model(wanted, model, tmp_path):
     assert record["model"]["kind"] == "cohort"
     assert record["model"]["digest"] == model.digest
     assert record["model"]["n_genes_known"] == record["model"]["n_genes"] == len(model.symbols)
-    assert record["model"]["state"].startswith("activity of signatures, and a classifier of lipid_associated")
+    assert record["model"]["state"].startswith("activity of signatures, and a classifier for lipid_associated")
     assert f"a model's: {model.n_macrophages} macrophages" in record["calibration_source"]
     assert record["tissue"] == {"used": "brain", "reason": "as the model's cells: as given"}
     assert "model" not in record["parameters"]
