@@ -114,8 +114,9 @@ def material_of(
             )
     if sample_key is None and run.sample_key in cells.obs:
         sample_key = run.sample_key
-    for given in filter(None, (sample_key, condition)):
-        slots.obs_column(cells, given)
+    for given in (sample_key, condition):
+        if given is not None:
+            slots.obs_column(cells, given)
     if condition is not None and sample_key is None:
         raise ParameterError("A condition is a property of samples: pass sample_key= as well.")
     return Material(cells, name, key, sample_key, condition, from_file)
