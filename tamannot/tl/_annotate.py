@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -272,14 +273,13 @@ def annotate_in_memory(
 ) -> AnnData | None:
     """Annotate an object, write the slots of the requested steps, and say what was found."""
     adata = slots.to_work_on(adata, copy=copy)
-    report = Progress(show=settings.progress)
-    run = start_run(adata, signatures, asked, key_added=key_added, report=report)
-    tables = {name: np.empty((adata.n_obs, len(columns)), np.float32) for name, columns in run.columns.items()}
-    for rows, block in call_cells(run, report):
-        for name, values in block.items():
-            tables[name][rows.start : rows.stop] = values
-    notes = write_run(adata, run, tables, steps)
-    report.close()
+    with closing(Progress(show=settings.progress)) as report:
+        run = start_run(adata, signatures, asked, key_added=key_added, report=report)
+        tables = {name: np.empty((adata.n_obs, len(columns)), np.float32) for name, columns in run.columns.items()}
+        for rows, block in call_cells(run, report):
+            for name, values in block.items():
+                tables[name][rows.start : rows.stop] = values
+        notes = write_run(adata, run, tables, steps)
     tell(notes)
     if steps == ("ferroptosis",):
         found = "ferroptosis programs"
