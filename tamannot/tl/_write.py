@@ -165,8 +165,24 @@ def _notes(run: AnnotationRun, steps: tuple[str, ...]) -> Notes:
                 f"According to their probabilities, {expected:.0%} of the called states are right; target_accuracy is "
                 f"{target:g}. To be stricter, keep only cells with a high state probability."
             ] = TamannotWarning
-    if cohort.lender is not None:
-        notes |= dict.fromkeys(_notes_on_model(cohort.lender, panels, found), TamannotWarning)
+    if (lender := cohort.lender) is not None:
+        installed = {s.id: s.digest for s in panels.everything.outputs}
+        if other := sorted(i for i, digest in lender.digests.items() if installed.get(i) != digest):
+            said = "The model was trained with other versions of these signatures, or they are missing here"
+            notes[f"{said}: {some_of(other, 8)}."] = TamannotWarning
+        if lender.coverage < classify.FEW_GENES:
+            notes[
+                f"Only {lender.coverage:.0%} of the model's genes for state, by weight, are in the data (at least "
+                f"{classify.FEW_GENES:.0%} are needed), so no state is called."
+            ] = TamannotWarning
+        status = found.loc[found["compartment"] == MACROPHAGE, "state_status"]
+        unfamiliar = float((status == classify.UNFAMILIAR).mean()) if len(status) else 0.0
+        if unfamiliar > _MOSTLY_UNFAMILIAR:
+            notes[
+                f"{unfamiliar:.0%} of the macrophages are unlike the model's training cells, so their origin and state "
+                "stay unassigned: they may be other cells, from another tissue, or very shallow. Annotate without a "
+                "model to fit to these cells."
+            ] = TamannotWarning
     if panels.too_large:
         line = f"Not scored, because they have more genes than the data have ranks: {', '.join(panels.too_large)}."
         notes[line] = TamannotWarning
@@ -180,29 +196,6 @@ def _notes(run: AnnotationRun, steps: tuple[str, ...]) -> Notes:
         named += f" That is more than half of the genes of {', '.join(few)}, so few cells will get these states."
     if named:
         notes[named] = CoverageWarning
-    return notes
-
-
-def _notes_on_model(lender: classify.Lender, panels: classify.Panels, found: pd.DataFrame) -> list[str]:
-    """Return the notes on the cohort model of the annotation."""
-    notes = []
-    installed = {s.id: s.digest for s in panels.everything.outputs}
-    if other := sorted(i for i, digest in lender.digests.items() if installed.get(i) != digest):
-        said = "The model was trained with other versions of these signatures, or they are missing here"
-        notes.append(f"{said}: {some_of(other, 8)}.")
-    if lender.coverage < classify.FEW_GENES:
-        notes.append(
-            f"Only {lender.coverage:.0%} of the model's genes for state, by weight, are in the data (at least "
-            f"{classify.FEW_GENES:.0%} are needed), so no state is called."
-        )
-    status = found.loc[found["compartment"] == MACROPHAGE, "state_status"]
-    unfamiliar = float((status == classify.UNFAMILIAR).mean()) if len(status) else 0.0
-    if unfamiliar > _MOSTLY_UNFAMILIAR:
-        notes.append(
-            f"{unfamiliar:.0%} of the macrophages are unlike the model's training cells, so their origin and state "
-            "stay unassigned: they may be other cells, from another tissue, or very shallow. Annotate without a model "
-            "to fit to these cells."
-        )
     return notes
 
 
