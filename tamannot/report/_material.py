@@ -69,10 +69,7 @@ class Material:
 
     @cached_property
     def depth(self) -> tuple[Array, Array] | None:
-        """The depth of the measured macrophages, and whether each has a state; None if unknown.
-
-        Depth is the sum of counts or, without counts, the number of detected genes.
-        """
+        """The depth of the measured macrophages (see `depth_of`), and whether each has a state; None if unknown."""
         labels = slots.read_obs(self.measured, self.key, ("compartment", "state")).astype(str).to_numpy()
         chosen = labels[:, 0] == "macrophage"
         if chosen.sum() < 30:
