@@ -324,11 +324,8 @@ def call_cells(
     run: AnnotationRun, report: Progress, *, block: int | None = None
 ) -> Iterator[tuple[range, dict[str, Array]]]:
     """Call all cells: yield the tables of each block, cells by columns; after the last, the run has the calls."""
-    labels = {
-        "compartment": [*run.ready.panels.ids("compartment"), UNASSIGNED],
-        "origin": list(ORIGIN_LABELS),
-        "state": list(STATE_LABELS),
-    }
+    labels = {"origin": list(ORIGIN_LABELS), "state": list(STATE_LABELS)}
+    labels["compartment"] = [*run.ready.panels.ids("compartment"), UNASSIGNED]
     programs, blocks = run.columns["ferroptosis"], list[pd.DataFrame]()
     n_low_signal = dict.fromkeys([*programs, *SUMMARIES], 0)
     for rows, calls in run.ready.blocks(threads=settings.n_threads(), report=report, block=block):
@@ -343,17 +340,9 @@ def call_cells(
         blocks.append(pd.DataFrame(columns))
         for name in n_low_signal:
             n_low_signal[name] += int((scores.column("expected", name) < _LOW_SIGNAL_EXPECTED).sum())
-        yield (
-            rows,
-            {
-                "scores": scores.score,
-                "z": scores.z,
-                "p": scores.p,
-                "origin_proba": calls.origin.proba,
-                "state_proba": calls.state.proba,
-                "ferroptosis": scores.z[:, [scores.ids.index(i) for i in programs]],
-            },
-        )
+        tables = {"scores": scores.score, "z": scores.z, "p": scores.p}
+        tables |= {"origin_proba": calls.origin.proba, "state_proba": calls.state.proba}
+        yield rows, tables | {"ferroptosis": scores.z[:, [scores.ids.index(i) for i in programs]]}
     table = pd.concat(blocks, ignore_index=True)
     table["programs"] = pd.Categorical(table["programs"].astype(object))
     for column in table.select_dtypes("category"):  # scanpy fails on categories that do not occur

@@ -94,8 +94,8 @@ class AnnotationRun:
     columns: Mapping[str, Sequence[str]]  # of each table of ``obsm``
     calls: pd.DataFrame = field(default_factory=pd.DataFrame)  # the columns of ``obs``, by their names without the key
     counts: dict[str, dict[str, int]] = field(default_factory=dict)  # by axis, cells with each label, most cells first
+    # Of each ferroptosis program the share of cells in which hardly any of its genes is expected to be detected.
     low_signal: dict[str, float] = field(default_factory=dict)
-    """Share of cells in which hardly any gene of a ferroptosis program is expected to be detected."""
 
 
 def colors_for(axis: str, labels: Iterable[object], own: Mapping[str, str] | None = None) -> list[str]:
@@ -107,10 +107,7 @@ def colors_for(axis: str, labels: Iterable[object], own: Mapping[str, str] | Non
 def write_run(
     adata: AnnData, run: AnnotationRun, tables: Mapping[str, Array] | None, steps: tuple[str, ...] = STEPS
 ) -> Notes:
-    """Write the slots of the requested steps, the tables of scores, and the record; return the notes for the user.
-
-    Tables that are not in memory are written by the caller that has them.
-    """
+    """Write slots of the requested steps, tables if they are in memory, and the record; return notes for the user."""
     key, found, notes = run.key, run.calls, _notes(run, steps)
     if run.labelling is not None:
         notes |= run.labelling.write(adata, *run.also)
