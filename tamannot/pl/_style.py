@@ -244,10 +244,7 @@ def new_axes(width: float, height: float) -> Axes:
 
 
 def name_ticks(ax: Axes, which: Literal["x", "y"], places: Any, names: Any, **style: Any) -> float:
-    """Write names at places of an axis, after its limits are set, as large as they fit; return the font size.
-
-    Below 5 points only every second or a later name is written.
-    """
+    """Write names at places of an axis with limits, as large as they fit, or every few; return the font size."""
     low, high = getattr(ax, f"get_{which}lim")()
     room = (ax.bbox.height if which == "y" else ax.bbox.width) * 72 / ax.figure.dpi / max(abs(high - low), 1)
     parts = [name.split("\n") for name in names] or [[""]]
