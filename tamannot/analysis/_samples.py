@@ -181,10 +181,7 @@ def some_genes(matrix: RunMatrix, columns: Array | list[int], cells: Array) -> I
 def detection_of(
     matrix: RunMatrix, sets: Mapping[str, Signature], genes: Sequence[str], cells: Array
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return, for all cells, the expression of some genes, and whether those of a mask lack each gene and set.
-
-    A cell lacks a set if it shows fewer than `FEW_GENES` of its genes.
-    """
+    """Return the expression of genes in all cells, and which of a mask lack each or show too few genes of a set."""
     index = GeneIndex([str(i) for i in matrix.ids])
     members = {name: [index.find(g.symbol, g.ensembl) for g in s.all_genes] for name, s in sets.items()}
     alone = {gene: index.find(gene) for gene in genes}
