@@ -101,11 +101,7 @@ def check_model_target(path: Path, *, overwrite: bool) -> None:
 
 
 def read_file(path: Path, builders: Mapping[str, Callable[[Meta, Arrays], Model]]) -> Model:
-    """Read a model file; ``builders`` have for each kind of model the function that checks its content and returns it.
-
-    Raises a ModelFormatError, with the name of the file and the reason, if the file is missing, not a model, damaged,
-    too large, contains Python objects, is another kind of model, or was made by an older or newer release.
-    """
+    """Read and check a model file by the builder of its kind; a ModelFormatError has its name and the reason."""
     try:
         meta, arrays = _opened(path)
         kind = str(meta.get("kind"))

@@ -14,7 +14,6 @@ with warnings.catch_warnings():
 
     from tamannot import _simulated_cells as cells
     from tamannot._resources import resource_path
-    from tamannot._simulated_expression import World, draw_counts, make_world
     from tamannot.scoring._njit import Array
 
 __all__ = ["oligodendroglioma", "simulate"]
@@ -153,13 +152,13 @@ def simulate(
     rng = np.random.default_rng(rng)
     cohort = cells.draw_cohort(design, rng)
     kinds = [*design.composition, *([cells.UNKNOWN] if n_unknown_cells else [])]
-    world = make_world(kinds, list(cohort.usage.columns), n_genes, rng)
-    counts, share = draw_counts(cohort, world, design, rng)
+    world = cells.make_world(kinds, list(cohort.usage.columns), n_genes, rng)
+    counts, share = cells.draw_counts(cohort, world, design, rng)
     return _as_adata(cohort, world, design, counts, share)
 
 
 def _as_adata(
-    cohort: cells.Cohort, world: World, design: cells.Design, counts: sp.csr_matrix, share: Array
+    cohort: cells.Cohort, world: cells.World, design: cells.Design, counts: sp.csr_matrix, share: Array
 ) -> ad.AnnData:
     names = list(cohort.table.index)
     within = cohort.compartment == cells.MACROPHAGE

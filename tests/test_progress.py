@@ -5,8 +5,12 @@ from __future__ import annotations
 import io
 from concurrent.futures import ThreadPoolExecutor
 
+import anndata
+import numpy as np
 import pytest
 
+import tamannot as tam
+from tamannot import _progress
 from tamannot._progress import Progress, compiling, no_tick, silent
 
 
@@ -203,3 +207,10 @@ def test_compiling_is_said_and_left_out_of_the_rate():
     run.progress.close()
     compiling(begins=True)
     assert run.text.count("compiling") == 1
+
+
+def test_a_run_that_fails_ends_its_progress():
+    before = set(_progress._RUNNING)
+    with pytest.raises(tam.errors.TamannotError):
+        tam.tl.annotate(anndata.AnnData(np.ones((3, 3), np.float32)))
+    assert before == _progress._RUNNING

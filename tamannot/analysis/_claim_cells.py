@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 import tamannot.data as slots
-from tamannot.analysis._samples import Samples, library_species, some_genes
+from tamannot.analysis._samples import Samples, library_species
 from tamannot.classify import expression_of
 from tamannot.data import Array
 from tamannot.errors import ResultNotFoundError
@@ -74,7 +74,7 @@ class Cells:
     genes: Mapping[str, int] = field(default_factory=dict)  # of the genes that are in the data the column of ``values``
     # Of each claim its genes with the columns of others of equal expression in the same cells, `N_SWAPS` times.
     swaps: Mapping[str, list[dict[str, int]]] = field(default_factory=dict)
-    values: sp.csc_matrix = field(default_factory=lambda: sp.csc_matrix((0, 0)))  # cells by genes, as `some_genes` does
+    values: sp.csc_matrix = field(default_factory=lambda: sp.csc_matrix((0, 0)))  # cells by genes, see `expression_of`
     n_detected: Array = field(default_factory=lambda: np.zeros(0, np.int64))  # of each cell, of all genes
     min_cells: int = 1  # cells of a kind that a sample needs to count
     about: Mapping[str, pd.Series] = field(default_factory=dict)  # ``primary``, ``site`` of each sample, if given
@@ -185,15 +185,17 @@ def read_cells(adata: AnnData, key: str, claims: Sequence[Claim], samples: Sampl
     swaps = _swaps(cells, claims, named, matrix)
     columns = np.unique([*named.values(), *(c for draws in swaps.values() for draw in draws for c in draw.values())])
     place = {int(c): i for i, c in enumerate(columns)}
-    blocks, n_detected = [sp.csr_matrix(np.zeros((0, columns.size), np.float32))], np.zeros(adata.n_obs, np.int64)
-    for rows, values, detected in some_genes(matrix, columns, np.ones(adata.n_obs, bool)):
-        blocks.append(sp.csr_matrix(values.astype(np.float32)))
-        n_detected[rows] = detected
+    blocks, n_detected = list[sp.csr_array](), np.zeros(adata.n_obs, np.int64)
+    for block, rows in matrix.blocks(np.ones(adata.n_obs, bool)):
+        blocks.append(expression_of(block, matrix.kind, matrix.n_vars)[:, columns].astype(np.float32))
+        n_detected[rows] = block.totals(block.values > 0)
+    expression = sp.csc_matrix(sp.vstack(blocks))
+    expression.eliminate_zeros()  # what is stored was detected
     return replace(
         cells,
         genes={gene: place[c] for gene, c in named.items()},
         swaps={i: [{g: place[c] for g, c in draw.items()} for draw in draws] for i, draws in swaps.items()},
-        values=sp.csc_matrix(sp.vstack(blocks)),
+        values=expression,
         n_detected=n_detected,
     )
 

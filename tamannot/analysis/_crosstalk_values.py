@@ -188,7 +188,7 @@ def values_of_samples(
     ambient_genes = [column for gene in _AMBIENT[species] if (column := index.find(gene)) >= 0]
     if ambient_genes:
         ambient = np.zeros(malignant.size, np.float32)
-        for rows, values, _ in _samples.some_genes(matrix, ambient_genes, malignant):
+        for rows, values in _samples.some_genes(matrix, ambient_genes, malignant):
             ambient[rows] = values.mean(axis=1)
         columns["ambient"] = samples.mean(ambient, malignant)
     columns["hypoxia"] = samples.mean(own[_HYPOXIC].to_numpy(), malignant)

@@ -156,9 +156,20 @@ def enrich(
     # With macrophages, or where nobody called compartments, groups also have names by origin and state.
     called = calls.get("compartment")
     with_states = called is None or bool((called[groups.codes >= 0] == MACROPHAGE).mean() > _MOSTLY)
-    sampled, made_of = samples is not None, groupby if groupby.startswith(f"{key}_") else ""
-    said = [*_cautions_on_rankings(groups, rankings, sampled=sampled)]
-    said += _cautions_on_names(sets, made_of, with_states=with_states, logged=sampled and data.kind == "log")
+    said = [*_cautions_on_rankings(groups, rankings, sampled=samples is not None)]
+    if groupby.startswith(f"{key}_"):
+        said.append(
+            f"The groups of '{groupby}' were called from signatures, so they are enriched for them by construction."
+        )
+    if not with_states:
+        said.append(
+            "Most compared cells are not macrophages, and macrophages differ from them mainly in genes of all "
+            f"macrophages: no group is named by origin or state. Compare macrophages with compartment='{MACROPHAGE}'."
+        )
+    if signed := [s.id for s in sets if s.n_down]:
+        said.append(f"Down genes are not used: {some_of(signed)}.")
+    if samples is not None and data.kind == "log":
+        said.append("The data have no counts: samples were compared by means of log-normalised values.")
     first = next(iter(rankings.values()))
     about = [(s.id, s.axis, s.version, s.digest, s.n_genes, s.ranked_in(first), s.n_down) for s in sets]
     columns = ["signature", "axis", "version", "digest", "n_genes", "n_ranked", "n_down"]
@@ -278,18 +289,3 @@ def _cautions_on_rankings(groups: Groups, rankings: Mapping[str, Ranking], *, sa
         yield f"Fewer than {_FEW_SAMPLES} samples: {some_of(few)}."
     if absent := [name for name in groups.tested if name not in rankings]:
         yield f"No result, because the group or the rest has fewer than {MIN_CELLS} cells: {some_of(absent)}."
-
-
-def _cautions_on_names(sets: Sequence[GeneSet], made_of: str, *, with_states: bool, logged: bool) -> Iterator[str]:
-    """Yield the cautions on names; ``made_of`` is the column of the groups if annotating made it."""
-    if made_of:
-        yield f"The groups of '{made_of}' were called from signatures, so they are enriched for them by construction."
-    if not with_states:
-        yield (
-            "Most compared cells are not macrophages, and macrophages differ from them mainly in genes of all "
-            f"macrophages: no group is named by origin or state. Compare macrophages with compartment='{MACROPHAGE}'."
-        )
-    if signed := [s.id for s in sets if s.n_down]:
-        yield f"Down genes are not used: {some_of(signed)}."
-    if logged:
-        yield "The data have no counts: samples were compared by means of log-normalised values."

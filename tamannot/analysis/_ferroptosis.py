@@ -173,7 +173,7 @@ def _detection(matrix: RunMatrix, programs: Programs, groups: Groups) -> tuple[p
     kept = (groups.codes >= 0) & (sample >= 0)
     counts = np.zeros((kept.size, len(names)), np.uint8)
     hits = np.zeros((every.size, columns.size))
-    for rows, values, _ in _samples.some_genes(matrix, columns, kept):
+    for rows, values in _samples.some_genes(matrix, columns, kept):
         there = (values > 0).astype(np.float32)
         counts[rows] = np.minimum(there @ members, 255)
         hits += (groups.codes[rows] == every[:, None]).astype(np.float32) @ there

@@ -155,7 +155,7 @@ def _expression(adata: AnnData, key: str, cells: Array, resource: pd.DataFrame) 
     columns = {gene: column for gene in genes if (column := index.locate(gene)) >= 0}
     if not columns:
         raise GeneIdError(f"None of the genes of the pairs is in the matrix '{matrix.name}' of the run.")
-    values = [values for _, values, _ in _samples.some_genes(matrix, list(columns.values()), cells)]
+    values = [values for _, values in _samples.some_genes(matrix, list(columns.values()), cells)]
     obs = pd.DataFrame(index=pd.RangeIndex(int(cells.sum())).astype(str))
     return AnnData(np.concatenate(values).astype(np.float32), obs=obs, var=pd.DataFrame(index=list(columns)))
 

@@ -172,23 +172,16 @@ def library_species(record: RunRecord) -> Literal["human", "mouse"]:
     return "mouse" if record.matrix.species == "mouse" else "human"
 
 
-def some_genes(matrix: RunMatrix, columns: Array | list[int], cells: Array) -> Iterator[tuple[Array, Array, Array]]:
-    """Yield the cells of a mask by blocks: their rows, their values of some genes, and how many genes each shows.
-
-    The values are cells by genes: ``log1p`` of 10,000 per cell, logarithms as they are in the data.
-    """
+def some_genes(matrix: RunMatrix, columns: Array | list[int], cells: Array) -> Iterator[tuple[Array, Array]]:
+    """Yield the cells of a mask by blocks: their rows, and their `expression_of` some genes, cells by genes."""
     for block, rows in matrix.blocks(cells):
-        values = expression_of(block, matrix.kind, matrix.n_vars)[:, columns].toarray()
-        yield rows, values, block.totals(block.values > 0).astype(np.int64)
+        yield rows, expression_of(block, matrix.kind, matrix.n_vars)[:, columns].toarray()
 
 
 def detection_of(
     matrix: RunMatrix, sets: Mapping[str, Signature], genes: Sequence[str], cells: Array
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return, for all cells, the expression of some genes, and whether those of a mask lack each gene and set.
-
-    A cell lacks a set if it shows fewer than `FEW_GENES` of its genes.
-    """
+    """Return the expression of genes in all cells, and which of a mask lack each or show too few genes of a set."""
     index = GeneIndex([str(i) for i in matrix.ids])
     members = {name: [index.find(g.symbol, g.ensembl) for g in s.all_genes] for name, s in sets.items()}
     alone = {gene: index.find(gene) for gene in genes}
@@ -203,7 +196,7 @@ def detection_of(
     few = np.zeros((cells.size, len(every)), bool)
     expression = np.zeros((cells.size, len(alone)), np.float32)
     at = np.searchsorted(columns, np.array(list(alone.values()), np.int64))
-    for rows, values, _ in some_genes(matrix, columns, cells):
+    for rows, values in some_genes(matrix, columns, cells):
         few[rows] = (values > 0).astype(np.float32) @ belongs.T < least
         expression[rows] = values[:, at]
     return pd.DataFrame(expression, columns=list(alone)), pd.DataFrame(few, columns=list(every))

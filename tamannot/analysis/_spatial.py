@@ -101,9 +101,10 @@ def regions(
     adata = slots.to_work_on(adata, copy=copy)
     slots.read_record(adata, key)
     scores = slots.read_table(adata, key, kind)
-    if absent := [s for s in signatures or () if s not in scores]:
+    wanted = scores.columns if signatures is None else list(signatures)
+    if absent := [s for s in wanted if s not in scores]:
         raise ParameterError(f"'{absent[0]}' was not scored under the key '{key}'.{among(absent[0], scores.columns)}")
-    scores = scores if signatures is None else scores[list(signatures)]
+    scores = scores[wanted]
     samples = samples_of(adata, sample_key) if sample_key is not None else Samples(("all",), np.zeros(adata.n_obs, int))
     compare = _between if distance is None else _along
     tests, of_samples = compare(scores, slots.obs_column(adata, str(distance if region is None else region)), samples)

@@ -174,9 +174,9 @@ def _table_of(
     """Return the genes of a label by decreasing contribution, and the intercept of an amount; z has none."""
     own, (expression, added_to_z), learned = kept.genes_of(label), here, kept.learned(axis)
     if label in learned:
-        genes, of = learned[label], "amount"
+        (genes, intercept), of = learned[label], "amount"
         added = genes.weights * (expression - (0.0 if others is None else others[0]))[genes.columns]
-        intercept = genes.intercept if others is None else 0.0
+        intercept = intercept if others is None else 0.0
     else:
         genes, of, intercept = own, "z", None
         added = added_to_z[label] - (0.0 if others is None else others[1][label])

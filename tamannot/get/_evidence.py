@@ -198,15 +198,6 @@ def _detected(adata: AnnData, row: int, key: str, signatures: list[str]) -> pd.D
     return pd.DataFrame({"n_detected": number, "genes": text})
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Weights of the genes of one label. Trained weights are scaled: cells without it are 0, training cells 1."""
-
-    columns: Array
-    weights: Array
-    intercept: float
-
-
 class RunEvidence:
     """The record of a run under a key; for joined objects, that of the run of one cell."""
 
@@ -242,13 +233,13 @@ class RunEvidence:
         """Return the signatures of an axis."""
         return [i for i, a in self.axis_of.items() if a == axis]
 
-    def learned(self, axis: str) -> dict[str, Weights]:
-        """Return the weights of the labels of an axis that a classifier includes."""
+    def learned(self, axis: str) -> dict[str, tuple[SignedGenes, float]]:
+        """Return the labels of an axis in a classifier, with an intercept: cells without are 0, training cells 1."""
         if axis not in self._record.learned:
             return {}
         learned = self._record.learned[axis]
         return {
-            str(name): Weights(learned.column, learned.weights[name].to_numpy(float), float(intercept))
+            str(name): (SignedGenes(learned.column, learned.weights[name].to_numpy(float)), float(intercept))
             for name, intercept in zip(learned.weights.columns, learned.intercept, strict=True)
         }
 
@@ -259,13 +250,13 @@ class RunEvidence:
             return np.asarray(expression_of(block, self.matrix.kind, self.matrix.n_vars).data)
         return to_features(block.values, block.indptr, seen.expression, seen.base)
 
-    def genes_of(self, signature: str) -> Weights:
+    def genes_of(self, signature: str) -> SignedGenes:
         """Return the genes of a signature, those of all its modules in its order, with their weights in it."""
         parts = [self._parts[p] for p in self._parts_of[signature]]
         columns = np.concatenate([p.columns for p in parts])
         weights = np.concatenate([p.weights for p in parts])
         first = np.sort(np.unique(columns, return_index=True)[1])
-        return Weights(columns[first], weights[first], 0.0)
+        return SignedGenes(columns[first], weights[first])
 
     def names(self, columns: Array) -> list[str]:
         """Return genes by their names in the data; of Ensembl ids the symbols, where they are known."""

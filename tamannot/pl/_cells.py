@@ -72,10 +72,7 @@ def plane_in(adata: AnnData, names: Iterable[str]) -> str | None:
 
 
 def rows_to_draw(codes: Array, n_labels: int, max_points: int, rng: int | np.random.Generator) -> Array:
-    """Return the rows of the cells to draw, in random order: all, or at most ``max_points``.
-
-    ``codes`` are labels from 0 to ``n_labels - 1``, or -1 for cells that are not drawn.
-    """
+    """Return the rows of at most ``max_points`` cells, in random order; those with the code -1 are not drawn."""
     if max_points < _MIN_POINTS:
         raise ParameterError(f"max_points is {max_points}; draw at least {_MIN_POINTS}.")
     order = np.random.default_rng(rng).permutation(codes.size)
@@ -182,7 +179,11 @@ class Dots(NamedTuple):
 
 def draw_embedding(adata: AnnData, basis: str, color: str, key: str, dots: Dots) -> Axes:
     """Draw cells with finite coordinates on an embedding in ``obsm``, coloured by an axis, a signature or a column."""
-    name, palette, numbers, unit = _embedding_named(adata, basis), dots.palette, None, ""
+    names, palette, numbers, unit = (basis, f"X_{basis}"), dots.palette, None, ""
+    if (name := plane_in(adata, names)) is None:
+        if flat := next((name for name in names if name in adata.obsm), None):
+            raise ParameterError(f"obsm['{flat}'] has fewer than two columns, so it cannot be drawn as an embedding.")
+        raise ParameterError(f"No embedding '{basis}' in obsm.{among(basis, adata.obsm)}")
     if color in AXES:
         labels, colors = labels_of(adata, key, color), common.colors_of(adata, key, color, palette)
     else:
@@ -221,16 +222,6 @@ def draw_embedding(adata: AnnData, basis: str, color: str, key: str, dots: Dots)
     plane = name.removeprefix("X_").replace("_", " ").upper()
     ax.set(xticks=[], yticks=[], xlabel=f"{plane} 1", ylabel=f"{plane} 2", title=said + some)
     return ax
-
-
-def _embedding_named(adata: AnnData, basis: str) -> str:
-    """Return the key of an embedding in ``obsm``, given with or without ``X_``."""
-    names = (basis, f"X_{basis}")
-    if (found := plane_in(adata, names)) is not None:
-        return found
-    if flat := next((name for name in names if name in adata.obsm), None):
-        raise ParameterError(f"obsm['{flat}'] has fewer than two columns, so it cannot be drawn as an embedding.")
-    raise ParameterError(f"No embedding '{basis}' in obsm.{among(basis, adata.obsm)}")
 
 
 def _values(adata: AnnData, key: str, color: str) -> tuple[pd.Series, str]:

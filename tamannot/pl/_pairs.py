@@ -123,7 +123,7 @@ def _both_values(adata: AnnData, key: str, by: tuple[str, str], here: Array) -> 
             f"by={by!r} mixes a signature and a gene, or names a signature that was not scored. Give two of a kind."
         )
     matrix = slots.matrix_of_run(adata, slots.read_record(adata, key))
-    values = np.concatenate([values for _, values, _ in some_genes(matrix, columns_of(matrix, by), here)])
+    values = np.concatenate([values for _, values in some_genes(matrix, columns_of(matrix, by), here)])
     return values, np.where(values > 0, 1.0, 0.0), [f"{name}: log1p expression" for name in by], "detected"
 
 

@@ -129,11 +129,7 @@ _PERCENT = "\u00a0%"  # no line is broken before a unit
 
 
 def table_of(frame: pd.DataFrame, title: str, *, note: str = "", most: int = MOST_ROWS) -> Table:
-    """Return a table; for a long table the first rows, or those with the smallest q or p.
-
-    The index is shown if it has a name or differs from row numbers. The note, with the number of omitted rows, stands
-    below.
-    """
+    """Return a table, with an index that is not row numbers; of a long one the first rows, or the smallest q or p."""
     whole = frame.reset_index(drop=True)
     # Numbers of rows; a file keeps them as text.
     counted = pd.api.types.is_integer_dtype(frame.index) or set(frame.index) == set(map(str, whole.index))

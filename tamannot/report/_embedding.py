@@ -17,7 +17,7 @@ from matplotlib.colors import to_hex
 
 import tamannot.data as slots
 from tamannot import pl
-from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED
+from tamannot.classify import NOT_MACROPHAGE, UNASSIGNED, expression_of
 from tamannot.data import Array
 from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.pl._cells import PLANES, plane_in
@@ -83,11 +83,7 @@ def computed(cells: AnnData, run: slots.RunRecord) -> Array | None:
         return None
     import scanpy as sc  # noqa: PLC0415 - takes seconds, and most data have an embedding
 
-    parts, shape = (block.values, block.indices, block.indptr), (cells.n_obs, matrix.n_vars)
-    values = sp.csr_matrix(parts, shape, dtype=np.float32)
-    if matrix.kind != "log":
-        totals = np.asarray(values.sum(axis=1)).ravel()
-        values.data = np.log1p(values.data * np.repeat(1e4 / np.where(totals > 0, totals, 1), np.diff(values.indptr)))
+    values = sp.csr_matrix(expression_of(block, matrix.kind, matrix.n_vars), dtype=np.float32)
     mean, square = (np.asarray(v.mean(axis=0)).ravel() for v in (values, values.power(2)))
     genes = np.sort(np.argsort(mean**2 - square, kind="stable")[:2_000])
     with warnings.catch_warnings():

@@ -69,10 +69,7 @@ class Material:
 
     @cached_property
     def depth(self) -> tuple[Array, Array] | None:
-        """The depth of the measured macrophages, and whether each has a state; None if unknown.
-
-        Depth is the sum of counts or, without counts, the number of detected genes.
-        """
+        """The depth of the measured macrophages (see `depth_of`), and whether each has a state; None if unknown."""
         labels = slots.read_obs(self.measured, self.key, ("compartment", "state")).astype(str).to_numpy()
         chosen = labels[:, 0] == "macrophage"
         if chosen.sum() < 30:
@@ -114,8 +111,9 @@ def material_of(
             )
     if sample_key is None and run.sample_key in cells.obs:
         sample_key = run.sample_key
-    for given in filter(None, (sample_key, condition)):
-        slots.obs_column(cells, given)
+    for given in (sample_key, condition):
+        if given is not None:
+            slots.obs_column(cells, given)
     if condition is not None and sample_key is None:
         raise ParameterError("A condition is a property of samples: pass sample_key= as well.")
     return Material(cells, name, key, sample_key, condition, from_file)

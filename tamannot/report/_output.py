@@ -60,30 +60,16 @@ def render(report: Report) -> str:
 
 def summarise(material: Material, *, title: str | None = None) -> Report:
     """Return the report on some material; with ``title`` None the heading names the data."""
-    sections = (
-        overview(material),
-        found(material),
-        cautions(material),
-        input_and_quality(material),
-        calls(material),
-        by_sample(material),
-        ferroptosis(material),
-        *analyses(material),
-        evidence(material),
-        signatures(material),
-        methods(material),
-        warnings_and_versions(material),
-    )
+    first = (overview, found, cautions, input_and_quality, calls, by_sample, ferroptosis)
+    last = (evidence, signatures, methods, warnings_and_versions)
+    sections = (*(part(material) for part in first), *analyses(material), *(part(material) for part in last))
     made = f"{datetime.now(UTC):%Y-%m-%d}, tamannot {package_version()}"
     heading = title or f"Macrophages of {material.name}"
     return Report(heading, material.name, made, tuple(s for s in sections if s is not None))
 
 
 def export(report: Report, folder: Path) -> None:
-    """Write figures as SVG and tables as TSV into an empty folder, with a list of them; with openpyxl also a workbook.
-
-    Tables are complete, also those that the HTML shortens.
-    """
+    """Write figures (SVG), whole tables (TSV) and their list into an empty folder; with openpyxl also a workbook."""
     files: dict[str, tuple[str, str, str]] = {}
     tables: dict[str, pd.DataFrame] = {}
     for section in report.sections:

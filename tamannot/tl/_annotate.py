@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -272,14 +273,13 @@ def annotate_in_memory(
 ) -> AnnData | None:
     """Annotate an object, write the slots of the requested steps, and say what was found."""
     adata = slots.to_work_on(adata, copy=copy)
-    report = Progress(show=settings.progress)
-    run = start_run(adata, signatures, asked, key_added=key_added, report=report)
-    tables = {name: np.empty((adata.n_obs, len(columns)), np.float32) for name, columns in run.columns.items()}
-    for rows, block in call_cells(run, report):
-        for name, values in block.items():
-            tables[name][rows.start : rows.stop] = values
-    notes = write_run(adata, run, tables, steps)
-    report.close()
+    with closing(Progress(show=settings.progress)) as report:
+        run = start_run(adata, signatures, asked, key_added=key_added, report=report)
+        tables = {name: np.empty((adata.n_obs, len(columns)), np.float32) for name, columns in run.columns.items()}
+        for rows, block in call_cells(run, report):
+            for name, values in block.items():
+                tables[name][rows.start : rows.stop] = values
+        notes = write_run(adata, run, tables, steps)
     tell(notes)
     if steps == ("ferroptosis",):
         found = "ferroptosis programs"
@@ -324,11 +324,8 @@ def call_cells(
     run: AnnotationRun, report: Progress, *, block: int | None = None
 ) -> Iterator[tuple[range, dict[str, Array]]]:
     """Call all cells: yield the tables of each block, cells by columns; after the last, the run has the calls."""
-    labels = {
-        "compartment": [*run.ready.panels.ids("compartment"), UNASSIGNED],
-        "origin": list(ORIGIN_LABELS),
-        "state": list(STATE_LABELS),
-    }
+    labels = {"origin": list(ORIGIN_LABELS), "state": list(STATE_LABELS)}
+    labels["compartment"] = [*run.ready.panels.ids("compartment"), UNASSIGNED]
     programs, blocks = run.columns["ferroptosis"], list[pd.DataFrame]()
     n_low_signal = dict.fromkeys([*programs, *SUMMARIES], 0)
     for rows, calls in run.ready.blocks(threads=settings.n_threads(), report=report, block=block):
@@ -343,17 +340,9 @@ def call_cells(
         blocks.append(pd.DataFrame(columns))
         for name in n_low_signal:
             n_low_signal[name] += int((scores.column("expected", name) < _LOW_SIGNAL_EXPECTED).sum())
-        yield (
-            rows,
-            {
-                "scores": scores.score,
-                "z": scores.z,
-                "p": scores.p,
-                "origin_proba": calls.origin.proba,
-                "state_proba": calls.state.proba,
-                "ferroptosis": scores.z[:, [scores.ids.index(i) for i in programs]],
-            },
-        )
+        tables = {"scores": scores.score, "z": scores.z, "p": scores.p}
+        tables |= {"origin_proba": calls.origin.proba, "state_proba": calls.state.proba}
+        yield rows, tables | {"ferroptosis": scores.z[:, [scores.ids.index(i) for i in programs]]}
     table = pd.concat(blocks, ignore_index=True)
     table["programs"] = pd.Categorical(table["programs"].astype(object))
     for column in table.select_dtypes("category"):  # scanpy fails on categories that do not occur

@@ -179,9 +179,8 @@ class Labelling:
         self._columns = np.full(len(model.symbols), -1, np.int64)
         for i, (symbol, ensembl) in enumerate(zip(model.symbols, model.ensembl, strict=True)):
             with suppress(GeneIdError):
-                column = self._data.index.locate(symbol, ensembl or None)
-                if column not in self._columns[:i]:
-                    self._columns[i] = column
+                self._columns[i] = self._data.index.locate(symbol, ensembl or None)
+        self._columns[pd.Series(self._columns).duplicated()] = -1
 
     def predict(self, report: Progress) -> None:
         """Label all cells."""

@@ -94,8 +94,8 @@ class AnnotationRun:
     columns: Mapping[str, Sequence[str]]  # of each table of ``obsm``
     calls: pd.DataFrame = field(default_factory=pd.DataFrame)  # the columns of ``obs``, by their names without the key
     counts: dict[str, dict[str, int]] = field(default_factory=dict)  # by axis, cells with each label, most cells first
+    # Of each ferroptosis program the share of cells in which hardly any of its genes is expected to be detected.
     low_signal: dict[str, float] = field(default_factory=dict)
-    """Share of cells in which hardly any gene of a ferroptosis program is expected to be detected."""
 
 
 def colors_for(axis: str, labels: Iterable[object], own: Mapping[str, str] | None = None) -> list[str]:
@@ -107,10 +107,7 @@ def colors_for(axis: str, labels: Iterable[object], own: Mapping[str, str] | Non
 def write_run(
     adata: AnnData, run: AnnotationRun, tables: Mapping[str, Array] | None, steps: tuple[str, ...] = STEPS
 ) -> Notes:
-    """Write the slots of the requested steps, the tables of scores, and the record; return the notes for the user.
-
-    Tables that are not in memory are written by the caller that has them.
-    """
+    """Write slots of the requested steps, tables if they are in memory, and the record; return notes for the user."""
     key, found, notes = run.key, run.calls, _notes(run, steps)
     if run.labelling is not None:
         notes |= run.labelling.write(adata, *run.also)
@@ -165,8 +162,24 @@ def _notes(run: AnnotationRun, steps: tuple[str, ...]) -> Notes:
                 f"According to their probabilities, {expected:.0%} of the called states are right; target_accuracy is "
                 f"{target:g}. To be stricter, keep only cells with a high state probability."
             ] = TamannotWarning
-    if cohort.lender is not None:
-        notes |= dict.fromkeys(_notes_on_model(cohort.lender, panels, found), TamannotWarning)
+    if (lender := cohort.lender) is not None:
+        installed = {s.id: s.digest for s in panels.everything.outputs}
+        if other := sorted(i for i, digest in lender.digests.items() if installed.get(i) != digest):
+            said = "The model was trained with other versions of these signatures, or they are missing here"
+            notes[f"{said}: {some_of(other, 8)}."] = TamannotWarning
+        if lender.coverage < classify.FEW_GENES:
+            notes[
+                f"Only {lender.coverage:.0%} of the model's genes for state, by weight, are in the data (at least "
+                f"{classify.FEW_GENES:.0%} are needed), so no state is called."
+            ] = TamannotWarning
+        status = found.loc[found["compartment"] == MACROPHAGE, "state_status"]
+        unfamiliar = float((status == classify.UNFAMILIAR).mean()) if len(status) else 0.0
+        if unfamiliar > _MOSTLY_UNFAMILIAR:
+            notes[
+                f"{unfamiliar:.0%} of the macrophages are unlike the model's training cells, so their origin and state "
+                "stay unassigned: they may be other cells, from another tissue, or very shallow. Annotate without a "
+                "model to fit to these cells."
+            ] = TamannotWarning
     if panels.too_large:
         line = f"Not scored, because they have more genes than the data have ranks: {', '.join(panels.too_large)}."
         notes[line] = TamannotWarning
@@ -180,29 +193,6 @@ def _notes(run: AnnotationRun, steps: tuple[str, ...]) -> Notes:
         named += f" That is more than half of the genes of {', '.join(few)}, so few cells will get these states."
     if named:
         notes[named] = CoverageWarning
-    return notes
-
-
-def _notes_on_model(lender: classify.Lender, panels: classify.Panels, found: pd.DataFrame) -> list[str]:
-    """Return the notes on the cohort model of the annotation."""
-    notes = []
-    installed = {s.id: s.digest for s in panels.everything.outputs}
-    if other := sorted(i for i, digest in lender.digests.items() if installed.get(i) != digest):
-        said = "The model was trained with other versions of these signatures, or they are missing here"
-        notes.append(f"{said}: {some_of(other, 8)}.")
-    if lender.coverage < classify.FEW_GENES:
-        notes.append(
-            f"Only {lender.coverage:.0%} of the model's genes for state, by weight, are in the data (at least "
-            f"{classify.FEW_GENES:.0%} are needed), so no state is called."
-        )
-    status = found.loc[found["compartment"] == MACROPHAGE, "state_status"]
-    unfamiliar = float((status == classify.UNFAMILIAR).mean()) if len(status) else 0.0
-    if unfamiliar > _MOSTLY_UNFAMILIAR:
-        notes.append(
-            f"{unfamiliar:.0%} of the macrophages are unlike the model's training cells, so their origin and state "
-            "stay unassigned: they may be other cells, from another tissue, or very shallow. Annotate without a model "
-            "to fit to these cells."
-        )
     return notes
 
 

@@ -322,8 +322,8 @@ def test_apart_is_in_standard_deviations_of_both_sides(counts):
 
 def test_logarithms_are_taken_as_they_are(counts):
     chosen = CODES >= 0
-    [(_, as_logs, _)] = some_genes(run_matrix(sp.csr_matrix(logs(counts)), "log"), [4, 1], chosen)
-    [(_, as_counts, _)] = some_genes(run_matrix(counts), [4, 1], chosen)
+    [(_, as_logs)] = some_genes(run_matrix(sp.csr_matrix(logs(counts)), "log"), [4, 1], chosen)
+    [(_, as_counts)] = some_genes(run_matrix(counts), [4, 1], chosen)
     np.testing.assert_allclose(as_logs, logs(counts)[chosen][:, [4, 1]])
     np.testing.assert_allclose(as_counts, as_logs, rtol=1e-5)
 

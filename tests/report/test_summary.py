@@ -290,8 +290,9 @@ def test_what_is_not_annotated_is_refused(cohort, of):
 
 
 def test_columns_that_are_not_there_are_refused(cohort, of):
-    with pytest.raises(ParameterError, match="No column 'nix'"):
-        of(cohort, sample_key="nix")
+    for name in ("nix", ""):
+        with pytest.raises(ParameterError, match=f"No column '{name}'"):
+            of(cohort, sample_key=name)
     with pytest.raises(ParameterError, match="pass sample_key"):
         of(cohort, condition="arm")
     cohort.obs["mixed"] = pd.Categorical(np.arange(cohort.n_obs) % 3)

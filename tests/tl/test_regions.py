@@ -70,7 +70,7 @@ def test_p_is_calibrated_where_there_is_no_gradient(by):
 def test_correlation_of_a_sample_is_scipys():
     adata = _tissue(n_samples=2, slope=1.0)
     adata.obs.iloc[:30, adata.obs.columns.get_loc("distance")] = np.nan
-    tam.tl.regions(adata, distance="distance", sample_key="sample", signatures=["rising"])
+    tam.tl.regions(adata, distance="distance", sample_key="sample", signatures=pd.Index(["rising"]))
     ours = tam.get.regions(adata, kind="samples").set_index("sample")
     for name, n in (("p0", 90), ("p1", 120)):
         mine = (adata.obs["sample"] == name) & adata.obs["distance"].notna()
