@@ -292,7 +292,7 @@ def _draw_samples(row: pd.Series, table: pd.DataFrame, size: float, ax: Axes | N
         for name, (x, y), left in zip(table.index, where, blocked, strict=True):
             shift, side = (-5, "right") if left else (5, "left")
             ax.annotate(str(name), (x, y), xytext=(shift, 3), textcoords="offset points", fontsize="x-small", ha=side)
-    ax.set(xlabel=_name(row, "tam", " of macrophages", "\n"), ylabel=_name(row, "malignant", gap="\n"))
+    ax.set(xlabel=_name(row, "tam", " in macrophages", "\n"), ylabel=_name(row, "malignant", gap="\n"))
     lines = [f"ρ = {row['rho']:.2f} ({row['low']:.2f} to {row['high']:.2f}), p = {row['p']:.2g}, {len(table)} samples"]
     if np.isfinite(row["rho_adjusted"]):
         lines.append(f"ρ = {row['rho_adjusted']:.2f}, {_adjusted(row)}")

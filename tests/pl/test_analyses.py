@@ -43,7 +43,7 @@ def test_a_row_says_in_which_share_of_cells_there_is_too_little_signal(tested):
     rows = [t.get_text() for t in tam.pl.crosstalk(tested).get_yticklabels()]
     assert ["87% too little signal" in row for row in rows] == [False, True, False]
     ax = tam.pl.crosstalk(tested, pair=("iron_export", "ferroptosis_drive"))
-    assert ax.get_xlabel() == "mean z of iron export of macrophages\n(87% too little signal)"
+    assert ax.get_xlabel() == "mean z of iron export in macrophages\n(87% too little signal)"
 
 
 def test_the_smallest_p_first_where_there_are_too_many(tested):
