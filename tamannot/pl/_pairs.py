@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, to_rgba
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 import tamannot.data as slots
 from tamannot.analysis._samples import some_genes
@@ -135,7 +136,11 @@ def _draw_cells(
     if x.size > _POINTS:
         shades: dict[str, Any] = {"bins": "log", "mincnt": 1, "cmap": "Blues", "linewidths": 0.1, "rasterized": True}
         hexagons = ax.hexbin(x, y, gridsize=50, **shades)
-        ax.figure.colorbar(hexagons, ax=ax, shrink=0.6).set_label("macrophages", fontsize="small")
+        bar = ax.figure.colorbar(
+            hexagons, ax=ax, shrink=0.6, format="{x:,.0f}"
+        )  # powers need mathtext, reports have none
+        bar.minorformatter = NullFormatter()
+        bar.set_label("macrophages in a hexagon", fontsize="small")
     else:
         rest = rows_to_draw(np.where(both, -1, 0), 1, MAX_POINTS, rng)
         ax.scatter(x[rest], y[rest], s=size or point_size(rest.size), color="0.45", alpha=0.6, linewidths=0)

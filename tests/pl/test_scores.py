@@ -208,6 +208,11 @@ def test_many_cells_are_hexagons_that_count_them_all(make):
     ax = tam.pl.polarization(adata)
     (hexagons,) = (c for c in ax.collections if isinstance(c, PolyCollection))
     assert hexagons.get_array().sum() == (adata.obs["tam_state"] != "not_macrophage").sum()
+    with plt.rc_context({"text.parse_math": False}):  # as in reports
+        ax.figure.draw_without_rendering()
+        said = {t.get_text() for t in ax.figure.axes[1].get_yticklabels(which="both")}
+    assert {"1", "10"} < said
+    assert not any("$" in text for text in said)
 
 
 def test_genes_are_drawn_by_their_expression(annotated):
