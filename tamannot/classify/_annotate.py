@@ -79,6 +79,8 @@ def prepare(
     those of human. The number of ``threads`` does not change results.
     """
     panels = Panels(library, source.index, source.rows.shape[1], "mouse" if settings.species == "mouse" else "human")
+    if source.cells.given is None or settings.portable or (cohort is not None and cohort.novelty is not None):
+        _ = panels.gate  # made once, not by each thread or worker
     if cohort is not None:
         return Prepared(source, panels, cohort)
     rows = source.rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -59,7 +60,6 @@ class Panels:
                 self.too_large.append(name)
         self.compartments = self.ids("compartment")
         self.rivals = [k for k, i in enumerate(self.compartments) if i not in KIN]  # unrelated to macrophages
-        self.gate = Gate(index, species, self.compartments)
         rest = tuple(i for i in self.everything.ids if i not in self.compartments)
         runs = [Run(METHOD, self.reference, tuple(self.compartments)), Run(METHOD, self.macrophages, rest)]
         self._scorer = Scorer(self.everything, runs)
@@ -69,6 +69,11 @@ class Panels:
         ]
         # Genes of the data that are among the 1,500 most expressed of macrophages.
         self._n_expected = max(int((depth >= least).sum()), 1)
+
+    @cached_property
+    def gate(self) -> Gate:
+        """The classifier of compartments; its training takes seconds, and where cell types are given it is not needed."""
+        return Gate(self.index, self.species, self.compartments)
 
     def ids(self, axis: str) -> list[str]:
         """Return the ids of an axis."""
