@@ -72,7 +72,7 @@ class Panels:
 
     @cached_property
     def gate(self) -> Gate:
-        """The classifier of compartments; its training takes seconds, and where cell types are given it is not needed."""
+        """The classifier of compartments: it takes seconds to train, and is not needed where cell types are given."""
         return Gate(self.index, self.species, self.compartments)
 
     def ids(self, axis: str) -> list[str]:

@@ -16,7 +16,7 @@ from tamannot.data._sections import ScoredRecord
 from tamannot.data._slots import LABELS, TABLES, check_adata, loaded, read_table, slot, write_obsm
 from tamannot.data._unpack import Unpacked
 from tamannot.errors import ResultNotFoundError, some_of
-from tamannot.scoring import Method, NullBins, Plan
+from tamannot.scoring import Method, Plan
 from tamannot.scoring._njit import Array
 from tamannot.signature import GeneIndex
 
@@ -232,7 +232,7 @@ _WELL_COVERED = 0.8
 _SIGNATURES, _GENES = 3, 5
 
 
-def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | None) -> dict[str, Any]:
+def describe_run(data: Unpacked, plan: Plan, method: Method, bins: Array | None) -> dict[str, Any]:
     """Return the record of a scoring run: signatures with digests, matrix, ids, coverage, method."""
     about = [(s.version, s.axis, s.digest) for s in plan.outputs]
     ids = pd.Index(plan.ids, name="signature")
@@ -246,7 +246,7 @@ def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | No
         "substitutions": renamed.set_index("symbol"),
     }
     if bins is not None:
-        record["null_reference"] = {"gene_ids": np.array(data.index.ids, dtype=object), "bin": bins.bin_of}
+        record["null_reference"] = {"gene_ids": np.array(data.index.ids, dtype=object), "bin": bins}
     return record
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from tamannot._progress import Tick, no_tick
 from tamannot.errors import ParameterError
 from tamannot.scoring._njit import Array
-from tamannot.scoring._null import NullBins, NullZ, merge_bins, null_z, upper_p
-from tamannot.scoring._plan import WEIGHT_STEP, Plan, RankMethod, pack_arms, signed_genes
+from tamannot.scoring._null import NullZ, merge_bins, null_z, upper_p
+from tamannot.scoring._plan import WEIGHT_STEP, Plan, RankMethod, pack_arms, signed_genes, weights_in_use
 from tamannot.scoring._ranks import LARGEST_NULL_CAP, RankedBlock, RankedRows, depths_of, rank_block
 from tamannot.scoring._rows import RowBlock, RowSource
 from tamannot.scoring._sums import CellSums, GeneBins, OutputParts, arm_sums, finish_scores, gene_totals, null_sums
@@ -74,7 +74,7 @@ class Run:
     """A method, and the expression bins of its null if it has one."""
 
     method: RankMethod
-    null: NullBins | None = None
+    null: Array | None = None  # bin of each gene
     only: tuple[str, ...] | None = None  # ids of the outputs wanted; None: all of the plan
 
 
@@ -84,7 +84,7 @@ class Scorer:
     def __init__(self, plan: Plan, runs: Sequence[Run]) -> None:
         self.depths = depths_of([r.method for r in runs], plan.n_vars)
         for cap, run in zip(self.depths.cap, runs, strict=True):
-            if run.null and cap > LARGEST_NULL_CAP:
+            if run.null is not None and cap > LARGEST_NULL_CAP:
                 raise ParameterError(
                     f"{run.method.name} with a maximal rank of {cap:,.0f} has no matched null: its moments would "
                     f"exceed 64 bits. Use a maximal rank of at most {LARGEST_NULL_CAP:,}, or leave out null=."
@@ -93,12 +93,13 @@ class Scorer:
         is_there = np.array([arm.columns.size > 0 for arm in both], bool)
         arm_of_part = np.where(is_there, np.cumsum(is_there) - 1, -1).reshape(-1, 2)
         arms = [arm for arm in both if arm.columns.size]
-        used = [[run.method.arm_weights(arm) for arm in arms] for run in runs]
+        used = [[weights_in_use(arm, run.method.weights) for arm in arms] for run in runs]
         in_steps = [[np.rint(weights / WEIGHT_STEP).astype(np.int64) for weights in of_run] for of_run in used]
         self._arms = pack_arms([arm.columns for arm in arms], in_steps, plan.n_vars)
         # Beside methods with a null, one without gets a single bin that nobody reads; without any null there are none.
-        bin_of = np.array([run.null.bin_of if run.null else np.zeros(plan.n_vars, int) for run in runs], np.int32)
-        n_bins = int(bin_of.max(initial=0)) + 1 if any(run.null for run in runs) else 0
+        no_bins = np.zeros(plan.n_vars, np.int32)
+        bin_of = np.array([no_bins if run.null is None else run.null for run in runs], np.int32)
+        n_bins = int(bin_of.max(initial=0)) + 1 if any(run.null is not None for run in runs) else 0
         sizes = [np.bincount(bins, minlength=n_bins)[:n_bins] for bins in bin_of]
         self._bins = GeneBins(bin_of, np.array(sizes, np.int64).reshape(len(runs), n_bins))
         steps = zip(runs, self.depths.step, strict=True)
