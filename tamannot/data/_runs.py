@@ -142,7 +142,7 @@ def write_analysis(
     stand side by side.
     """
     run = read_record(adata, key)
-    new = _storable(record)
+    new: Any = _storable(record)
     if of is not None:
         variant = variant_of(of)
         new = {k: v for k, v in run.variants(name).items() if k != variant} | {variant: new}
@@ -150,14 +150,10 @@ def write_analysis(
     add_to_record(adata, key, name, new)
 
 
-def _storable(record: Mapping[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for name, value in record.items():
-        if isinstance(value, Mapping):
-            kept[name] = _storable(value)
-        else:
-            kept[name] = np.array(list(value), dtype=object) if isinstance(value, list | tuple) else value
-    return kept
+def _storable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _storable(one) for name, one in value.items()}
+    return np.array(list(value), dtype=object) if isinstance(value, list | tuple) else value
 
 
 def read_analysis(

@@ -13,7 +13,7 @@ from tamannot._progress import Tick, no_tick
 from tamannot.errors import ParameterError
 from tamannot.scoring._njit import Array
 from tamannot.scoring._null import NullZ, merge_bins, null_z, upper_p
-from tamannot.scoring._plan import WEIGHT_STEP, Plan, RankMethod, pack_arms, signed_genes, weights_in_use
+from tamannot.scoring._plan import WEIGHT_STEP, Plan, RankMethod, pack_arms, signed_genes
 from tamannot.scoring._ranks import LARGEST_NULL_CAP, RankedBlock, RankedRows, depths_of, rank_block
 from tamannot.scoring._rows import RowBlock, RowSource
 from tamannot.scoring._sums import CellSums, GeneBins, OutputParts, arm_sums, finish_scores, gene_totals, null_sums
@@ -93,7 +93,7 @@ class Scorer:
         is_there = np.array([arm.columns.size > 0 for arm in both], bool)
         arm_of_part = np.where(is_there, np.cumsum(is_there) - 1, -1).reshape(-1, 2)
         arms = [arm for arm in both if arm.columns.size]
-        used = [[weights_in_use(arm, run.method.weights) for arm in arms] for run in runs]
+        used = [[run.method.arm_weights(arm) for arm in arms] for run in runs]
         in_steps = [[np.rint(weights / WEIGHT_STEP).astype(np.int64) for weights in of_run] for of_run in used]
         self._arms = pack_arms([arm.columns for arm in arms], in_steps, plan.n_vars)
         # Beside methods with a null, one without gets a single bin that nobody reads; without any null there are none.

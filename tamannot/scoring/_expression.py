@@ -250,10 +250,7 @@ def _part_sums(sets: Arms, constant: Array, target: float, block: RowBlock) -> A
 
 @njit
 def weighted_sums(rows: tuple[Array, Array, Array], target: float, sets: Arms, constant: Array, out: Array) -> None:
-    """Write ``constant + sum of weight * value`` of each set in each cell, to ``out`` of ``(n_cells, n_sets)``.
-
-    ``rows`` are values, indices and pointers; values are used as `scaled` makes them.
-    """
+    """Write ``constant + sum of weight * value`` of each set in each cell, to ``out`` of ``(n_cells, n_sets)``."""
     values, indices, indptr = rows
     gene_ptr, set_of, weight_of = sets.gene_ptr, sets.arm_of, sets.weight_of[0]
     longest = longest_row(indptr)

@@ -13,7 +13,7 @@ from tamannot.errors import ParameterError, SignatureFormatError, among
 from tamannot.scoring._expression import LinearMethod
 from tamannot.scoring._expression_methods import GSVA, SSGSEA, GseapyMethod, ModuleScore, WeightedMean
 from tamannot.scoring._njit import Array
-from tamannot.scoring._plan import Arm, Part, RankMethod, Weights, check_choice, refuse_weights, weights_in_use
+from tamannot.scoring._plan import Arm, Part, RankMethod, Weights, check_choice, refuse_weights
 from tamannot.scoring._ranks import AVERAGE, EXPECTED, LEGACY
 
 
@@ -165,7 +165,7 @@ class AUCell(RankMethod):
 
     def limits(self, arm: Arm, cap: int) -> tuple[float, float]:
         """Return what is added to an arm's sum where it is not zero, and what the result is divided by."""
-        weights = weights_in_use(arm, self.weights)
+        weights = self.arm_weights(arm)
         return 0.0, _reachable(weights, cap) if self.variant == "r" else float(cap * weights.sum())
 
     def check(self, part: Part, n_vars: int) -> None:

@@ -202,6 +202,10 @@ class RankMethod(ABC):
     def down_weight(self) -> float:
         """Weight of the down genes."""
 
+    def arm_weights(self, arm: Arm) -> Array:
+        """Return the weights of an arm's present genes as this method uses them."""
+        return weights_in_use(arm, self.weights)
+
     @abstractmethod
     def rank_cap(self, n_vars: int) -> int:
         """Return K: the rank from which on all ranks are one."""
