@@ -16,6 +16,7 @@ from tamannot.classify._state import STATES, rule_signatures
 from tamannot.errors import SignatureFormatError
 from tamannot.scoring import NullScores, Part, Run, Scorer, UCell, make_plan, null_bins, reference_depth
 from tamannot.scoring._njit import Array
+from tamannot.scoring._ranks import rank_block
 from tamannot.scoring._rows import RowBlock
 from tamannot.signature import GeneIndex, Signature, SignatureSet
 
@@ -81,7 +82,8 @@ class Panels:
 
     def score(self, block: RowBlock) -> Scored:
         """Return the scores of a block against both references, from one ranking."""
-        by_cells, by_macrophages = (cast("NullScores", s) for s in self._scorer.score(block))
+        ranked = rank_block(block, self.n_vars, self._scorer.depths)
+        by_cells, by_macrophages = (cast("NullScores", s) for s in self._scorer.score(ranked))
         halves = np.zeros((len(by_cells.z), len(STATES), 2))
         for s, of_state in enumerate(self._halves):
             for h, columns in enumerate(of_state):

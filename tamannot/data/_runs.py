@@ -118,11 +118,10 @@ def add_scores(
         name, values = slot(key, TABLES[kind]), tables.get(kind)
         if values is None:
             continue
-        new = pd.DataFrame(values, index=adata.obs_names, columns=list(ids))
-        old = pd.DataFrame(adata.obsm[name]) if name in adata.obsm else new.iloc[:, :0]
-        both = pd.concat([old[[c for c in old if c not in new]], new], axis=1)
-        order = [*old.columns, *(c for c in new if c not in old)]
-        write_obsm(adata, name, order, both[order].to_numpy())
+        table = pd.DataFrame(adata.obsm.get(name), index=adata.obs_names)
+        table = table.reindex(columns=[*table.columns, *(i for i in ids if i not in table)])
+        table[list(ids)] = values
+        write_obsm(adata, name, table.columns.tolist(), table.to_numpy())
     adata.obsm.pop(slot(key, TABLES["smooth"]), None)  # of the scores before
     kept = {name: value for name, value in read_record(adata, key).stored.items() if name != "smooth"}
     about = record["signatures"].assign(method=record["method"]["name"], matrix=record["matrix"]["name"])

@@ -187,11 +187,7 @@ def logged(
     *,
     overwrite: bool = False,
 ) -> Iterator[None]:
-    """Write a log, ``.json``, when the block ends, with or without an error.
-
-    The log of an earlier run is replaced, another file only with ``overwrite``. Of the option ``signatures``, which
-    were added to the library, it has the digests.
-    """
+    """Write a log, ``.json``, when the block ends, with or without an error; that of an earlier run is replaced."""
     if log is None:
         yield
         return

@@ -14,8 +14,8 @@ from tamannot.errors import ParameterError
 from tamannot.scoring._njit import Array
 from tamannot.scoring._null import NullZ, merge_bins, null_z, upper_p
 from tamannot.scoring._plan import WEIGHT_STEP, Plan, RankMethod, pack_arms, signed_genes
-from tamannot.scoring._ranks import LARGEST_NULL_CAP, RankedBlock, RankedRows, depths_of, rank_block
-from tamannot.scoring._rows import RowBlock, RowSource
+from tamannot.scoring._ranks import LARGEST_NULL_CAP, RankedBlock, RankedRows, depths_of
+from tamannot.scoring._rows import RowSource
 from tamannot.scoring._sums import CellSums, GeneBins, OutputParts, arm_sums, finish_scores, gene_totals, null_sums
 
 
@@ -79,7 +79,7 @@ class Run:
 
 
 class Scorer:
-    """Scores blocks of rows by several runs of a plan; what depends on signatures and methods alone is made once."""
+    """Scores ranked blocks by several runs of a plan; what depends on signatures and methods alone is made once."""
 
     def __init__(self, plan: Plan, runs: Sequence[Run]) -> None:
         self.depths = depths_of([r.method for r in runs], plan.n_vars)
@@ -105,11 +105,7 @@ class Scorer:
         steps = zip(runs, self.depths.step, strict=True)
         self.readings = [_Reading(plan, run, arm_of_part, float(step)) for run, step in steps]
 
-    def score(self, block: RowBlock) -> list[Scores]:
-        """Return the scores of some rows, one set a run."""
-        return self.score_ranked(rank_block(block, self._arms.used.size, self.depths))
-
-    def score_ranked(self, block: RankedBlock) -> list[Scores]:
+    def score(self, block: RankedBlock) -> list[Scores]:
         """Return the scores of ranked rows, one set a run."""
         n_cells, n_methods, n_arms = block.indptr.size - 1, len(self.readings), self._arms.arm_weight.shape[1]
         n_bins = self._bins.size.shape[1]
@@ -224,15 +220,11 @@ def score_runs(
     tick: Tick = no_tick,
     ranked: RankedRows | None = None,
 ) -> list[Scores]:
-    """Score every row of a non-negative matrix by several methods from one ranking, for every output of a plan.
-
-    Rows are worked on in parallel, and a cell's result does not depend on it; ``tick`` is called with the number of
-    finished rows. ``ranked`` is a ranking by the same methods that is at hand.
-    """
+    """Score all rows of a non-negative matrix by several methods from one ranking; ``ranked`` is one at hand."""
     scorer = Scorer(plan, runs)
     results = [reading.empty(rows.shape[0]) for reading in scorer.readings]
     ranks = ranked or RankedRows(rows, [run.method for run in runs], keep=False)
-    for mine, found in ranks.each(scorer.score_ranked, threads=threads):
+    for mine, found in ranks.each(scorer.score, threads=threads):
         for result, part in zip(results, found, strict=True):
             result[mine.start : mine.stop] = part
         tick(len(mine))

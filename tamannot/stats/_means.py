@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy.optimize
 import scipy.special
 import scipy.stats
 from scipy.special import digamma, polygamma
@@ -18,7 +19,7 @@ MIN_SAMPLES = 3
 _LARGEST = 1 - 1e-6
 # edgeR's: what is added to a count, in a library of the mean size.
 _PRIOR_COUNT, _MILLION = 2.0, 1e6
-_MAX_STEPS, _CLOSE = 50, 1e-8
+_CLOSE = 1e-8
 # limma's: the logarithm of a variance of zero would rule the fit.
 _SMALLEST = 1e-5
 
@@ -166,11 +167,10 @@ def fit_prior(variance: Array, df: int) -> tuple[float, float]:
     if spread <= 0:
         return np.inf, float(variance.mean())
     # Half of the degrees of freedom has the spread as its trigamma: by Newton on 1/trigamma, nearly a straight line.
-    half = 0.5 + 1 / spread
-    for _ in range(_MAX_STEPS):
-        value = float(polygamma(1, half))
-        step = value * (1 - value / spread) / float(polygamma(2, half))
-        half += step
-        if -step / half < _CLOSE:
-            break
-    return 2 * half, float(np.exp(logs.mean() + digamma(half) - np.log(half)))
+    half = scipy.optimize.newton(
+        lambda y: 1 / polygamma(1, y) - 1 / spread,
+        0.5 + 1 / spread,
+        fprime=lambda y: -polygamma(2, y) / polygamma(1, y) ** 2,
+        rtol=_CLOSE,
+    )
+    return 2 * float(half), float(np.exp(logs.mean() + digamma(half) - np.log(half)))
