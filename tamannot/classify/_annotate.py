@@ -73,12 +73,10 @@ def prepare(
     threads: int,
     report: Progress,
 ) -> Prepared:
-    """Fit a cohort to a data set; with a ``cohort`` that exists nothing is fitted to these cells.
-
-    ``library`` has the signatures of all axes of the tables, with the modules of composites; species ``auto`` uses
-    those of human. The number of ``threads`` does not change results.
-    """
+    """Fit a cohort to a data set, or take a ``cohort`` that exists; species ``auto`` stands for human."""
     panels = Panels(library, source.index, source.rows.shape[1], "mouse" if settings.species == "mouse" else "human")
+    if source.cells.given is None or settings.portable or (cohort is not None and cohort.novelty is not None):
+        _ = panels.gate  # made once, not by each thread or worker
     if cohort is not None:
         return Prepared(source, panels, cohort)
     rows = source.rows

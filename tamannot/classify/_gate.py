@@ -32,11 +32,7 @@ _FEWEST_DETECTED, _LEAST_PROB = 10, 0.3
 
 
 class Gate:
-    """The classifier of compartments for the genes of a data set.
-
-    It is a multinomial logistic regression on reference profiles, trained on the genes that the data have, so
-    a panel of 300 genes gets its own classifier. ``ids`` are the compartments that are to be called.
-    """
+    """The classifier of some compartments, trained on the genes of reference profiles that the data have."""
 
     def __init__(self, index: GeneIndex, species: Species, ids: Sequence[str]) -> None:
         column, here = reference_columns(index, species)
@@ -147,8 +143,6 @@ def rival_z(scores: NullScores, ids: Sequence[str]) -> Array:
 
 
 def mixed_lineage(rival: Array, is_macrophage: Array) -> Array:
-    """Return the greatest of `rival_z`, 0 at least; NaN for other cells.
-
-    High in doublets, and where ambient RNA or a phagocytosed cell adds genes of another lineage.
-    """
+    """Return the greatest of `rival_z`, 0 at least; NaN for other cells."""
+    # High in doublets, and where ambient RNA or a phagocytosed cell adds genes of another lineage.
     return np.where(is_macrophage, rival.max(axis=1, initial=0.0), np.nan).astype(np.float32)

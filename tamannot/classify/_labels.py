@@ -141,8 +141,7 @@ def predict_labels(
     """Label every row of a matrix.
 
     ``columns`` has the column of each gene of the classifier, -1 for one that is not in the data and counts as zero;
-    ``base`` is that of the logarithms, None for counts and linear values, as `find_scale` says. Rows are worked on in
-    parallel, and a cell's result does not depend on it; ``tick`` is called with the number of finished rows.
+    ``base`` is that of the logarithms, None for counts and linear values, as `find_scale` says.
     """
     n_cells, n_classes = rows.shape[0], len(classifier.classes)
     features, here = ScaledRows(rows, classifier.scale, base), columns >= 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from tamannot.classify._state import STATES, rule_signatures
 from tamannot.errors import SignatureFormatError
 from tamannot.scoring import NullScores, Part, Run, Scorer, UCell, make_plan, null_bins, reference_depth
 from tamannot.scoring._njit import Array
+from tamannot.scoring._ranks import rank_block
 from tamannot.scoring._rows import RowBlock
 from tamannot.signature import GeneIndex, Signature, SignatureSet
 
@@ -59,7 +61,6 @@ class Panels:
                 self.too_large.append(name)
         self.compartments = self.ids("compartment")
         self.rivals = [k for k, i in enumerate(self.compartments) if i not in KIN]  # unrelated to macrophages
-        self.gate = Gate(index, species, self.compartments)
         rest = tuple(i for i in self.everything.ids if i not in self.compartments)
         runs = [Run(METHOD, self.reference, tuple(self.compartments)), Run(METHOD, self.macrophages, rest)]
         self._scorer = Scorer(self.everything, runs)
@@ -70,13 +71,19 @@ class Panels:
         # Genes of the data that are among the 1,500 most expressed of macrophages.
         self._n_expected = max(int((depth >= least).sum()), 1)
 
+    @cached_property
+    def gate(self) -> Gate:
+        """The classifier of compartments: it takes seconds to train, and is not needed where cell types are given."""
+        return Gate(self.index, self.species, self.compartments)
+
     def ids(self, axis: str) -> list[str]:
         """Return the ids of an axis."""
         return [s.id for s in self.public.outputs if s.axis == axis]
 
     def score(self, block: RowBlock) -> Scored:
         """Return the scores of a block against both references, from one ranking."""
-        by_cells, by_macrophages = (cast("NullScores", s) for s in self._scorer.score(block))
+        ranked = rank_block(block, self.n_vars, self._scorer.depths)
+        by_cells, by_macrophages = (cast("NullScores", s) for s in self._scorer.score(ranked))
         halves = np.zeros((len(by_cells.z), len(STATES), 2))
         for s, of_state in enumerate(self._halves):
             for h, columns in enumerate(of_state):

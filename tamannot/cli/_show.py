@@ -180,10 +180,7 @@ def print_training(summary: TrainSummary, *, as_json: bool, quiet: bool) -> None
 def print_analysis(
     found: Analysis, shown: Callable[[Tables], Sequence[Sequence[object]]], *, as_json: bool, quiet: bool
 ) -> None:
-    """Print the tables of an analysis, and on stderr what a reader should see beside them.
-
-    ``shown`` makes rows of them, the first with the names of the columns.
-    """
+    """Print the tables of an analysis as the rows that ``shown`` makes of them, and on stderr notes and cautions."""
     if as_json:
         said = {name: list(map(as_options, getattr(found, name))) for name in ("cautions", "notes")}
         # One row per cell is for files.

@@ -139,10 +139,8 @@ def diff(
     from tamannot.signature._validate import difference  # noqa: PLC0415
 
     added, removed, changed = difference(_one(before, species), _one(after, species))
-    for gene in added:
-        typer.echo(f"+ {gene.symbol}\t{gene.direction}\t{gene.weight:g}")
-    for gene in removed:
-        typer.echo(f"- {gene.symbol}\t{gene.direction}\t{gene.weight:g}")
+    for mark, gene in [*(("+", gene) for gene in added), *(("-", gene) for gene in removed)]:
+        typer.echo(f"{mark} {gene.symbol}\t{gene.direction}\t{gene.weight:g}")
     for old, new in changed:
         change = f"{old.direction} {old.weight:g} -> {new.direction} {new.weight:g}"
         typer.echo(f"~ {new.symbol}\t{change}")

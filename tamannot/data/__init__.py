@@ -2,7 +2,7 @@
 
 from tamannot.data._kind import KINDS, Kind
 from tamannot.data._matrix import MatrixInspection
-from tamannot.data._open import left_on_disk, without_matrices
+from tamannot.data._open import without_matrices
 from tamannot.data._record import JOINED, UNS, RunRecord, variant_of
 from tamannot.data._rows import row_source
 from tamannot.data._runs import (
@@ -20,7 +20,6 @@ from tamannot.data._runs import (
     write_analysis,
     write_record,
 )
-from tamannot.data._sections import MatrixOfRun
 from tamannot.data._slots import (
     AXES,
     LABELS,

@@ -107,13 +107,11 @@ def _sources(var: pd.DataFrame, gene_symbols: str | None) -> tuple[dict[str, Ids
 
 
 def _species_of(sources: Mapping[str, Ids], seen: Mapping[str, Sighting], first: str) -> SpeciesOfIds:
-    """Ask the ids that are used, then the others; ids of Ensembl of another species go before names.
-
-    The genes of a rat are named as those of a mouse, and those of a pig as those of man.
-    """
+    """Ask the ids that are used, then the others; ids of Ensembl of another species go before names."""
     if both := next((name for name, own in sources.items() if own.two_genomes), None):
         return SpeciesOfIds(Sighting("human", "mouse"), both, sources[both].two_genomes)
     told = [name for name in (first, *seen) if seen[name].species != UNKNOWN] or [first]
+    # The genes of a rat are named as those of a mouse, and those of a pig as those of man.
     by = next((name for name in told if seen[name].by_ensembl and seen[name].species not in OURS), told[0])
     return SpeciesOfIds(seen[by], by, "")
 
@@ -176,11 +174,7 @@ class Features:
 
 
 def features_of(var: pd.DataFrame) -> Features:
-    """Return which features of a matrix are genes.
-
-    A column that Cell Ranger, Xenium, CosMx or muon writes decides. A feature of which it says nothing is judged by
-    its name, and only names that no gene has count.
-    """
+    """Return which features are genes: a column of a program decides, else names that no gene has."""
     kinds, by = _kinds_by_column(var)
     if _judge_by_name(var, kinds):
         by = f"{by} and their names" if by else "their names"

@@ -54,11 +54,7 @@ def fault_of(seen: Seen, *, signed: bool) -> str:
 
 
 def judge_rows(block: RowBlock, n_vars: int, *, whole: bool) -> tuple[str, str]:
-    """Return why rows of a non-negative matrix cannot be ranked, or else a caveat for the user.
-
-    Scores compare genes within a cell, which those that were scaled one by one do not allow. ``whole`` says that all
-    values are whole numbers.
-    """
+    """Return why non-negative rows cannot be ranked, or a caveat for the user; ``whole``: all values are whole."""
     n = block.indptr.size - 1
     cells = [values[values > 0] for values in np.split(block.values, block.indptr[1:-1])]
     zeros = 1 - np.count_nonzero(block.values > 0) / max(n * n_vars, 1)

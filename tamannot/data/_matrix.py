@@ -96,9 +96,8 @@ def candidates(adata: AnnData, layer: str | None) -> list[MatrixInspection]:
 def inspect_values(one: MatrixInspection, *, signed: bool = False) -> MatrixInspection:
     """Inspect the values of a matrix block by block, and add their kind.
 
-    For a large matrix on disk, only a fixed sample of the values is inspected; `Check` sees the others when
-    they are read. Some rows are inspected further, see `judge_rows`. With ``signed``, negative values can be used, so
-    that what was scaled by gene can, too.
+    For a large matrix on disk, only a fixed sample of the values is inspected; `Check` sees the others when they are
+    read. With ``signed``, negative values can be used, so that what was scaled by gene can, too.
     """
     shape = one.matrix.shape
     if one.features.left_out and not len(one.features.var):

@@ -11,25 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from tamannot.data._sections import (
-    ANALYSES,
-    CoverageTable,
-    EvidenceRecord,
-    FerroptosisTable,
-    JoinedRecord,
-    LearnedRecord,
-    MatrixOfRun,
-    ModelOfRun,
-    NullRecord,
-    NullReference,
-    Parameters,
-    ScoredRecord,
-    SignatureTable,
-    TextList,
-    TissueRecord,
-    table,
-    validated,
-)
+from tamannot.data import _sections as sections
 from tamannot.errors import ResultNotFoundError
 
 UNS = "tamannot"
@@ -53,23 +35,23 @@ class RunRecord:
     """
 
     tamannot_version: str = _section("tamannot_version", str)  # the release that wrote it
-    matrix: MatrixOfRun = _section("matrix", MatrixOfRun)  # the matrix that was read
-    own_signatures: pd.DataFrame = _section("signatures", SignatureTable)  # without what tl.score added
-    substitutions: pd.DataFrame = _section("substitutions", table(texts="found_as"))  # genes found under another name
+    matrix: sections.MatrixOfRun = _section("matrix", sections.MatrixOfRun)  # the matrix that was read
+    own_signatures: pd.DataFrame = _section("signatures", sections.SignatureTable)  # without what tl.score added
+    substitutions: pd.DataFrame = _section("substitutions", sections.table(texts="found_as"))  # genes by other names
     counts: dict[str, dict[str, int]] = _section("counts", dict[str, dict[str, int]], dict)  # cells by axis and label
-    null: NullRecord = _section("null", NullRecord, NullRecord)  # which cells the matched null is of
+    null: sections.NullRecord = _section("null", sections.NullRecord, sections.NullRecord)  # which cells the null is of
     calibration_source: str = _section("calibration_source", str, str)  # of the probabilities; empty if unknown
     origin_middle: float = _section("origin_middle", float, lambda: float("nan"))  # z between origins; or NaN
     learned_from: dict[str, int] = _section("learned_from", dict[str, int], dict)  # how many cells, and macrophages
-    ferroptosis: pd.DataFrame = _section("ferroptosis", FerroptosisTable)  # what each program means, and its signal
+    ferroptosis: pd.DataFrame = _section("ferroptosis", sections.FerroptosisTable)  # meaning and signal of programs
     baselines: pd.DataFrame = _section(
-        "baselines", table(texts="origin", numbers="baseline"), lambda: pd.DataFrame({"origin": [], "baseline": []})
+        "baselines", sections.table("origin", "baseline"), lambda: pd.DataFrame({"origin": [], "baseline": []})
     )
     """By state and origin, z of macrophages in which the state is not active; empty where none was kept."""
-    tissue: TissueRecord | None = _section("tissue", TissueRecord, lambda: None)  # the tissue; None if the run had none
-    model: dict[str, Any] = _section("model", ModelOfRun)  # how each axis was called, and by which model
-    parameters: dict[str, Any] = _section("parameters", Parameters, dict)  # of the call
-    warnings: list[str] = _section("warnings", TextList, list)  # the warnings of the run
+    tissue: sections.TissueRecord | None = _section("tissue", sections.TissueRecord, lambda: None)  # None: it had none
+    model: dict[str, Any] = _section("model", sections.ModelOfRun)  # how each axis was called, and by which model
+    parameters: dict[str, Any] = _section("parameters", sections.Parameters, dict)  # of the call
+    warnings: list[str] = _section("warnings", sections.TextList, list)  # the warnings of the run
 
     def __init__(self, key: str, stored: Mapping[str, Any], lost: str = "") -> None:
         self.key, self.stored, self._lost = key, stored, lost
@@ -81,13 +63,13 @@ class RunRecord:
     @cached_property
     def joined_by(self) -> str | None:
         """The column of obs that tells which of the joined runs a cell is of; None for a single run."""
-        return self.read(JOINED, JoinedRecord).label if self.has(JOINED) else None
+        return self.read(JOINED, sections.JoinedRecord).label if self.has(JOINED) else None
 
     def of_sample(self, sample: str) -> RunRecord:
         """Return the record of the run of a sample; of a single run itself."""
         if self.joined_by is None:
             return self
-        runs = self.read(JOINED, JoinedRecord).runs
+        runs = self.read(JOINED, sections.JoinedRecord).runs
         if variant_of(sample) not in runs:
             why = f"obs['{self.joined_by}'] has '{sample}', but the joined runs are {', '.join(runs)}."
             return RunRecord(self.key, {}, why)
@@ -107,32 +89,32 @@ class RunRecord:
     @cached_property
     def signatures(self) -> pd.DataFrame:
         """Version, axis and digest of each signature, those that were scored later last."""
-        return self._with_scored("signatures", SignatureTable)
+        return self._with_scored("signatures", sections.SignatureTable)
 
     @cached_property
     def coverage(self) -> pd.DataFrame:
         """How many genes of each signature were in the data, and which were not."""
-        return self._with_scored("coverage", CoverageTable)
+        return self._with_scored("coverage", sections.CoverageTable)
 
     @cached_property
     def gene_ids(self) -> NDArray[Any]:
         """The ids of the genes of the matrix."""
-        return self._of_matrix("null_reference", self.read("null_reference", NullReference).gene_ids)
+        return self._of_matrix("null_reference", self.read("null_reference", sections.NullReference).gene_ids)
 
     @cached_property
     def bins(self) -> NDArray[Any]:
         """The expression bin of each gene of the matrix."""
         if self.joined_by is not None:
             self._missing("null_reference")
-        bins = self.read("null_reference", NullReference).bin
+        bins = self.read("null_reference", sections.NullReference).bin
         if bins is None:
             self._damaged("null_reference", "bin: Field required")
         return self._of_matrix("null_reference", bins)
 
     @cached_property
-    def evidence(self) -> EvidenceRecord:
+    def evidence(self) -> sections.EvidenceRecord:
         """The genes that made the calls."""
-        found = self.read("evidence", EvidenceRecord)
+        found = self.read("evidence", sections.EvidenceRecord)
         for axis in found.bins.values():
             self._of_matrix("evidence", axis)
         columns = found.genes["column"].to_numpy()
@@ -142,9 +124,9 @@ class RunRecord:
         return found
 
     @cached_property
-    def learned(self) -> dict[str, LearnedRecord]:
+    def learned(self) -> dict[str, sections.LearnedRecord]:
         """By axis, the weights of the classifier; an axis without one is not there."""
-        found: dict[str, LearnedRecord] = self.read("learned", dict[str, LearnedRecord], dict)
+        found: dict[str, sections.LearnedRecord] = self.read("learned", dict[str, sections.LearnedRecord], dict)
         for one in found.values():
             fits = one.column.size == len(one.weights) and one.intercept.size == one.weights.shape[1]
             if not fits or ((one.column < 0) | (one.column >= self.matrix.n_vars)).any():
@@ -179,7 +161,7 @@ class RunRecord:
         results = {}
         for of, stored in self.variants(name).items():
             found = self._check(f"{name}']['{of}", dict[str, Any], stored)
-            for part, kind in ANALYSES.get(name, {}).items():
+            for part, kind in sections.ANALYSES.get(name, {}).items():
                 if part in found:
                     found[part] = self._check(f"{name}']['{of}']['{part}", kind, found[part])
             results[of] = found
@@ -188,7 +170,7 @@ class RunRecord:
     def _with_scored(self, section: str, kind: Any) -> pd.DataFrame:
         if SCORED not in self.stored:
             return self.read(section, kind)
-        added: pd.DataFrame = getattr(self.read(SCORED, ScoredRecord), section)
+        added: pd.DataFrame = getattr(self.read(SCORED, sections.ScoredRecord), section)
         own: pd.DataFrame = self.read(section, kind)
         return pd.concat([own[~own.index.isin(added.index)], added]).rename_axis("signature")
 
@@ -207,7 +189,7 @@ class RunRecord:
 
     def _check(self, section: str, kind: Any, value: object) -> Any:
         try:
-            return validated(kind, value)
+            return sections.validated(kind, value)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))

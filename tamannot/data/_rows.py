@@ -220,9 +220,9 @@ class RowsFromColumns:
             part = sp.csc_array((entries, rows, ends), shape=(shape[0], last - first)).tocsr()
             begins = []
             try:
-                for array in (part.indptr.astype(_INDEX), (part.indices + first).astype(_INDEX), part.data):
+                for array, kind in ((part.indptr, _INDEX), (part.indices + first, _INDEX), (part.data, self._kind)):
                     begins.append(self._file.tell())
-                    self._file.write(array.data)
+                    self._file.write(array.astype(kind, copy=False).data)
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise

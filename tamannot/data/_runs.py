@@ -16,7 +16,7 @@ from tamannot.data._sections import ScoredRecord
 from tamannot.data._slots import LABELS, TABLES, check_adata, loaded, read_table, slot, write_obsm
 from tamannot.data._unpack import Unpacked
 from tamannot.errors import ResultNotFoundError, some_of
-from tamannot.scoring import Method, NullBins, Plan
+from tamannot.scoring import Method, Plan
 from tamannot.scoring._njit import Array
 from tamannot.signature import GeneIndex
 
@@ -118,11 +118,10 @@ def add_scores(
         name, values = slot(key, TABLES[kind]), tables.get(kind)
         if values is None:
             continue
-        new = pd.DataFrame(values, index=adata.obs_names, columns=list(ids))
-        old = pd.DataFrame(adata.obsm[name]) if name in adata.obsm else new.iloc[:, :0]
-        both = pd.concat([old[[c for c in old if c not in new]], new], axis=1)
-        order = [*old.columns, *(c for c in new if c not in old)]
-        write_obsm(adata, name, order, both[order].to_numpy())
+        table = pd.DataFrame(adata.obsm.get(name), index=adata.obs_names)
+        table = table.reindex(columns=[*table.columns, *(i for i in ids if i not in table)])
+        table[list(ids)] = values
+        write_obsm(adata, name, table.columns.tolist(), table.to_numpy())
     adata.obsm.pop(slot(key, TABLES["smooth"]), None)  # of the scores before
     kept = {name: value for name, value in read_record(adata, key).stored.items() if name != "smooth"}
     about = record["signatures"].assign(method=record["method"]["name"], matrix=record["matrix"]["name"])
@@ -142,7 +141,7 @@ def write_analysis(
     stand side by side.
     """
     run = read_record(adata, key)
-    new = _storable(record)
+    new: Any = _storable(record)
     if of is not None:
         variant = variant_of(of)
         new = {k: v for k, v in run.variants(name).items() if k != variant} | {variant: new}
@@ -150,14 +149,10 @@ def write_analysis(
     add_to_record(adata, key, name, new)
 
 
-def _storable(record: Mapping[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for name, value in record.items():
-        if isinstance(value, Mapping):
-            kept[name] = _storable(value)
-        else:
-            kept[name] = np.array(list(value), dtype=object) if isinstance(value, list | tuple) else value
-    return kept
+def _storable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _storable(one) for name, one in value.items()}
+    return np.array(list(value), dtype=object) if isinstance(value, list | tuple) else value
 
 
 def read_analysis(
@@ -232,7 +227,7 @@ _WELL_COVERED = 0.8
 _SIGNATURES, _GENES = 3, 5
 
 
-def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | None) -> dict[str, Any]:
+def describe_run(data: Unpacked, plan: Plan, method: Method, bins: Array | None) -> dict[str, Any]:
     """Return the record of a scoring run: signatures with digests, matrix, ids, coverage, method."""
     about = [(s.version, s.axis, s.digest) for s in plan.outputs]
     ids = pd.Index(plan.ids, name="signature")
@@ -246,7 +241,7 @@ def describe_run(data: Unpacked, plan: Plan, method: Method, bins: NullBins | No
         "substitutions": renamed.set_index("symbol"),
     }
     if bins is not None:
-        record["null_reference"] = {"gene_ids": np.array(data.index.ids, dtype=object), "bin": bins.bin_of}
+        record["null_reference"] = {"gene_ids": np.array(data.index.ids, dtype=object), "bin": bins}
     return record
 
 

@@ -141,16 +141,13 @@ _LETTERS = {
 
 
 def _settled_species(inspected: MatrixInspection, whose: SpeciesOfIds, species: SpeciesChoice) -> tuple[str, str]:
-    """Return the species of a matrix and a note on it: the user's choice, otherwise by the gene ids.
-
-    Where many ids are of each of two species, the cells decide, if all express one of them: those were aligned to
-    both genomes.
-    """
+    """Return the species of a matrix and a note on it: the user's choice, otherwise by the gene ids."""
     seen = whose.seen
     if species != "auto":
         return species, ""
     if not seen.second:
         return seen.species, _LETTERS.get((seen.letters, seen.species), "")
+    # Many ids are of each of two species: the cells decide, if all express one, as when aligned to both genomes.
     ids = f'adata.var["{whose.ids_from}"]' if whose.ids_from != VAR_NAMES else "adata.var_names"
     pattern, one, two = seen.told_apart
     pattern = whose.two_genomes or pattern

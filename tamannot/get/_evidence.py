@@ -15,7 +15,7 @@ from tamannot.classify import METHOD, ORIGINS, TRANSITIONAL, UNASSIGNED, express
 from tamannot.data import Array, RunMatrix, RunRecord
 from tamannot.errors import MatrixError, ParameterError, ResultNotFoundError
 from tamannot.get._tables import row_of
-from tamannot.scoring import NullBins, SignedGenes, null_contributions
+from tamannot.scoring import SignedGenes, null_contributions
 from tamannot.scoring._expression import add_label_sums
 from tamannot.scoring._features import SCALES, to_features
 from tamannot.scoring._rows import RowBlock
@@ -285,7 +285,7 @@ class RunEvidence:
         numbers = sorted({p for s in signatures for p in self._parts_of[s]})
         ranking = METHOD if axis == "compartment" else ranking_of(self._record.null.max_rank)
         bins = self._record.evidence.bins.get(axis)
-        null = NullBins(np.asarray(self._record.bins if bins is None else bins, np.int32))
+        null = np.asarray(self._record.bins if bins is None else bins, np.int32)
         found = null_contributions(block, self.matrix.n_vars, ranking, [self._parts[p] for p in numbers], null)
         by_part, added = dict(zip(numbers, found, strict=True)), []
         for signature in signatures:

@@ -137,10 +137,7 @@ class OutputFile(io.FileIO):
 
 
 class OutputFolder(LocalStore):
-    """A zarr store that can be closed for writing.
-
-    zarr writes chunks in its own threads. They continue after Ctrl-C, and would create the removed folder again.
-    """
+    """A zarr store that can be closed for writing: zarr's threads continue after Ctrl-C, and would create it again."""
 
     def __init__(self, root: Path | str, *, read_only: bool = False) -> None:
         super().__init__(root, read_only=read_only)

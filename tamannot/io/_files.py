@@ -297,7 +297,7 @@ def plot_file(
             figure.savefig(beside, dpi=dpi, bbox_inches="tight", metadata=_METADATA[target.suffix])
 
 
-def cohort_table(files: Mapping[str, Path], *, sample_key: str | None, key: str = "tam") -> pd.DataFrame:
+def cohort_table(files: Mapping[str, Path], *, sample_key: str | None) -> pd.DataFrame:
     """Return one row per sample of annotated files, given by the name of their inputs.
 
     Without ``sample_key`` each file is one sample. Columns: ``sample``, ``file``, ``n_cells``, ``n_macrophages``,
@@ -309,7 +309,7 @@ def cohort_table(files: Mapping[str, Path], *, sample_key: str | None, key: str 
         with open_file(path) as cells:
             one = Samples((Path(name).stem,), np.zeros(cells.n_obs, np.int64))
             samples = one if sample_key is None else samples_of(cells, sample_key)
-            labels = {axis: cells.obs[slot(key, axis)].astype(str).to_numpy() for axis in LABELS[:3]}
+            labels = {axis: cells.obs[slot("tam", axis)].astype(str).to_numpy() for axis in LABELS[:3]}
             n_macrophages = samples.total((labels["compartment"] == classify.MACROPHAGE).astype(np.int64))
             n_cells = samples.total(np.ones(cells.n_obs, np.int64))
             columns: dict[str, Any] = {"sample": samples.names, "file": name, "n_cells": n_cells.astype(int)}

@@ -34,10 +34,7 @@ _AT_FDCWD, _EXCHANGE = -100, 2
 def check_target(
     target: Path, *, overwrite: bool, source: Path | None = None, in_place: bool = False, folder: bool = False
 ) -> None:
-    """Raise early if a target cannot or must not be written.
-
-    A source may be its own target only ``in_place``; a ``folder`` is wanted for an export.
-    """
+    """Raise early if a target cannot or must not be written; a ``folder`` is wanted for an export."""
     place, msg = place_of(target), ""
     is_source = source is not None and is_same(target, source)
     origin = None if source is None or is_source else place_of(source)

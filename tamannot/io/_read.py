@@ -120,10 +120,7 @@ _TABLES = {".csv": "", ".tsv": ", sep='\\t'", ".tab": ", sep='\\t'", ".txt": ", 
 
 
 def problem_of(path: Path) -> str | None:
-    """Describe a path that is neither h5ad nor a zarr folder with an AnnData, and say how to convert it.
-
-    Damaged files pass, because reading them gives the error.
-    """
+    """Describe a path that holds no AnnData, and say how to convert it; damaged files pass: reading them tells."""
     if path.is_dir() and any((path / name).is_file() for name in _ZARR_MARKS):
         folders = _folders_in(path)
         if "mod" in folders:

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
-from numpy.typing import NDArray
 
 from tamannot._progress import Progress, silent
 from tamannot.data import RunNames, check_adata, read_record, row_source, without_matrices
@@ -23,8 +22,7 @@ from tamannot.io._read import open_root, reading
 from tamannot.io._write import is_array, text
 from tamannot.report import Material, is_export, material_of, render, summarise
 from tamannot.report import export as export_to
-
-Array = NDArray[Any]
+from tamannot.scoring._njit import Array
 
 # Rows that lie closer are read with what is between them.
 _NEAR = 64

@@ -93,10 +93,7 @@ def write_targets(
     table: Callable[[], pd.DataFrame],
     page: Callable[[Path, Path], object] | None = None,
 ) -> None:
-    """Write every target completely or not at all; none is moved into place before all are written.
-
-    ``write`` writes the cells, ``table`` makes the table, ``page`` writes the report from the path of the cells.
-    """
+    """Write every target completely or not at all; none is moved into place before all are written."""
     with ExitStack() as stack:
         parts = {kind: stack.enter_context(replacing(target)) for kind, target in targets.items()}
         for kind, part in parts.items():
@@ -105,7 +102,7 @@ def write_targets(
             elif kind != ".html":
                 write_table(table(), part)
             elif page is not None:
-                page(parts.get(".h5ad") or parts[".zarr"], part)
+                page(parts.get(".h5ad") or parts[".zarr"], part)  # from the cells, which are written before it
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -190,11 +187,7 @@ def logged(
     *,
     overwrite: bool = False,
 ) -> Iterator[None]:
-    """Write a log, ``.json``, when the block ends, with or without an error.
-
-    The log of an earlier run is replaced, another file only with ``overwrite``. Of the option ``signatures``, which
-    were added to the library, it has the digests.
-    """
+    """Write a log, ``.json``, when the block ends, with or without an error; that of an earlier run is replaced."""
     if log is None:
         yield
         return

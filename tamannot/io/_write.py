@@ -233,10 +233,7 @@ def convert_all(old: Node, new: Node, skip: Collection[str]) -> None:
 
 
 def convert(old: Node, parent: Node, name: str, skip: Collection[str] = ()) -> None:
-    """Write an element into a group of the other kind of container, or bring it up to date where it is.
-
-    In the current encoding it has the same values. Matrices that change their container go through memory in parts.
-    """
+    """Write an element in the current encoding into a group of the other kind of container, or update it in place."""
     stays = name in parent
     if is_array(old) and old.shape is None:  # HDF5's null: of no values
         if not stays:

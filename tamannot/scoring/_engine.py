@@ -12,10 +12,10 @@ import numpy as np
 from tamannot._progress import Tick, no_tick
 from tamannot.errors import ParameterError
 from tamannot.scoring._njit import Array
-from tamannot.scoring._null import NullBins, NullZ, merge_bins, null_z, upper_p
+from tamannot.scoring._null import NullZ, merge_bins, null_z, upper_p
 from tamannot.scoring._plan import WEIGHT_STEP, Plan, RankMethod, pack_arms, signed_genes
-from tamannot.scoring._ranks import LARGEST_NULL_CAP, RankedBlock, RankedRows, depths_of, rank_block
-from tamannot.scoring._rows import RowBlock, RowSource
+from tamannot.scoring._ranks import LARGEST_NULL_CAP, RankedBlock, RankedRows, depths_of
+from tamannot.scoring._rows import RowSource
 from tamannot.scoring._sums import CellSums, GeneBins, OutputParts, arm_sums, finish_scores, gene_totals, null_sums
 
 
@@ -74,17 +74,17 @@ class Run:
     """A method, and the expression bins of its null if it has one."""
 
     method: RankMethod
-    null: NullBins | None = None
+    null: Array | None = None  # bin of each gene
     only: tuple[str, ...] | None = None  # ids of the outputs wanted; None: all of the plan
 
 
 class Scorer:
-    """Scores blocks of rows by several runs of a plan; what depends on signatures and methods alone is made once."""
+    """Scores ranked blocks by several runs of a plan; what depends on signatures and methods alone is made once."""
 
     def __init__(self, plan: Plan, runs: Sequence[Run]) -> None:
         self.depths = depths_of([r.method for r in runs], plan.n_vars)
         for cap, run in zip(self.depths.cap, runs, strict=True):
-            if run.null and cap > LARGEST_NULL_CAP:
+            if run.null is not None and cap > LARGEST_NULL_CAP:
                 raise ParameterError(
                     f"{run.method.name} with a maximal rank of {cap:,.0f} has no matched null: its moments would "
                     f"exceed 64 bits. Use a maximal rank of at most {LARGEST_NULL_CAP:,}, or leave out null=."
@@ -97,18 +97,15 @@ class Scorer:
         in_steps = [[np.rint(weights / WEIGHT_STEP).astype(np.int64) for weights in of_run] for of_run in used]
         self._arms = pack_arms([arm.columns for arm in arms], in_steps, plan.n_vars)
         # Beside methods with a null, one without gets a single bin that nobody reads; without any null there are none.
-        bin_of = np.array([run.null.bin_of if run.null else np.zeros(plan.n_vars, int) for run in runs], np.int32)
-        n_bins = int(bin_of.max(initial=0)) + 1 if any(run.null for run in runs) else 0
+        no_bins = np.zeros(plan.n_vars, np.int32)
+        bin_of = np.array([no_bins if run.null is None else run.null for run in runs], np.int32)
+        n_bins = int(bin_of.max(initial=0)) + 1 if any(run.null is not None for run in runs) else 0
         sizes = [np.bincount(bins, minlength=n_bins)[:n_bins] for bins in bin_of]
         self._bins = GeneBins(bin_of, np.array(sizes, np.int64).reshape(len(runs), n_bins))
         steps = zip(runs, self.depths.step, strict=True)
         self.readings = [_Reading(plan, run, arm_of_part, float(step)) for run, step in steps]
 
-    def score(self, block: RowBlock) -> list[Scores]:
-        """Return the scores of some rows, one set a run."""
-        return self.score_ranked(rank_block(block, self._arms.used.size, self.depths))
-
-    def score_ranked(self, block: RankedBlock) -> list[Scores]:
+    def score(self, block: RankedBlock) -> list[Scores]:
         """Return the scores of ranked rows, one set a run."""
         n_cells, n_methods, n_arms = block.indptr.size - 1, len(self.readings), self._arms.arm_weight.shape[1]
         n_bins = self._bins.size.shape[1]
@@ -223,15 +220,11 @@ def score_runs(
     tick: Tick = no_tick,
     ranked: RankedRows | None = None,
 ) -> list[Scores]:
-    """Score every row of a non-negative matrix by several methods from one ranking, for every output of a plan.
-
-    Rows are worked on in parallel, and a cell's result does not depend on it; ``tick`` is called with the number of
-    finished rows. ``ranked`` is a ranking by the same methods that is at hand.
-    """
+    """Score all rows of a non-negative matrix by several methods from one ranking; ``ranked`` is one at hand."""
     scorer = Scorer(plan, runs)
     results = [reading.empty(rows.shape[0]) for reading in scorer.readings]
     ranks = ranked or RankedRows(rows, [run.method for run in runs], keep=False)
-    for mine, found in ranks.each(scorer.score_ranked, threads=threads):
+    for mine, found in ranks.each(scorer.score, threads=threads):
         for result, part in zip(results, found, strict=True):
             result[mine.start : mine.stop] = part
         tick(len(mine))

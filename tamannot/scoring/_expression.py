@@ -57,13 +57,11 @@ def on_scale(block: RowBlock, target: float) -> Array:
 
 
 def gene_statistics(rows: RowSource, target: float, threads: int, tick: Tick) -> GeneStatistics:
-    """Return mean and standard deviation of each gene, added up row by row in their order.
-
-    Threads share the genes, not the rows: sums are those of scanpy, on whose last bit its bins of control genes hang.
-    """
+    """Return mean and standard deviation of each gene, added up row by row in their order."""
     n_obs, n_vars = rows.shape
     sums = np.zeros((n_vars, 2))
     ends = [n_vars * t // threads for t in range(threads + 1)]
+    # Threads share the genes, not the rows: sums are those of scanpy, on whose last bit its bins of control genes hang.
     with ThreadPoolExecutor(threads) as pool:
         # read one after the other unless they are elsewhere: their order is that of the sums
         for mine, block in each_block(rows, lambda block: block, threads=1, step=rows.step):
@@ -218,12 +216,7 @@ class LinearMethod(ABC):
 def score_linear(
     rows: RowSource, plan: Plan, method: LinearMethod, *, kind: str, threads: int, tick: Tick = no_tick
 ) -> Scores:
-    """Score every row of a matrix for every output of a plan.
-
-    Of ``kind`` ``"counts"`` and ``"linear"`` are brought to ``log1p`` of 10,000 per cell if the method's scale is
-    ``"log"``. Rows are worked on in parallel, and a cell's result does not depend on it; ``tick`` is called with the
-    number of rows.
-    """
+    """Score every row of a matrix, of values of a ``kind``, for every output of a plan."""
     target = TARGET if method.scale == "log" and kind in ("counts", "linear") else 0.0
     genes = gene_statistics(rows, target, threads, tick) if method.looks_at_cells else None
     made = [method.combination(part, genes) for part in plan.parts]
@@ -250,10 +243,7 @@ def _part_sums(sets: Arms, constant: Array, target: float, block: RowBlock) -> A
 
 @njit
 def weighted_sums(rows: tuple[Array, Array, Array], target: float, sets: Arms, constant: Array, out: Array) -> None:
-    """Write ``constant + sum of weight * value`` of each set in each cell, to ``out`` of ``(n_cells, n_sets)``.
-
-    ``rows`` are values, indices and pointers; values are used as `scaled` makes them.
-    """
+    """Write ``constant + sum of weight * value`` of each set in each cell, to ``out`` of ``(n_cells, n_sets)``."""
     values, indices, indptr = rows
     gene_ptr, set_of, weight_of = sets.gene_ptr, sets.arm_of, sets.weight_of[0]
     longest = longest_row(indptr)

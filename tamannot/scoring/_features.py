@@ -38,15 +38,12 @@ _MIN_DETECTED, _ROUNDING = 0.02, 1e-12
 
 
 def find_scale(rows: RowSource, kind: str, gene_ids: Sequence[str], *, threads: int = 1) -> tuple[Scale, float | None]:
-    """Return the scale that features of a matrix have, and the base of its logarithms if it holds such.
-
-    ``kind`` is ``counts``, ``linear`` or ``log``. Of logarithms some cells are looked at, chosen by content, for which
-    ``gene_ids`` names each column; in a large matrix, of those in `spread_rows`.
-    """
+    """Return the scale that features of a matrix have, and the base if ``kind`` is ``log``, by some of the cells."""
     if kind != "log":
         return "log1p_cp10k", None
     if len(runs := spread_rows(rows.shape[0])) > 1:
         rows = taken(rows, runs, threads=threads, tick=no_tick)
+    # Cells are chosen by content, so that no order can show; copies say nothing new.
     different = np.unique(content_hash(rows, gene_ids, threads=threads), return_index=True)[1]
     base = recognise_base(take_rows(rows, different[:_CELLS]))
     return ("ranks", None) if base is None else ("log1p_cp10k", base)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from typing import Literal, NamedTuple
@@ -33,13 +32,6 @@ NO_SPREAD = 1e-9
 REFERENCE = "559 human cells, the example of the celltypist package"
 
 
-@dataclass(frozen=True)
-class NullBins:
-    """Expression bin of each gene: all that the null takes from the reference cells."""
-
-    bin_of: Array
-
-
 class Groups(NamedTuple):
     """Bins merged until each holds enough genes: groups ``start[s]`` to ``start[s + 1]`` are of signature ``s``."""
 
@@ -54,8 +46,8 @@ class Groups(NamedTuple):
     span_size: Array  # genes of each distinct span
 
 
-def null_bins(depth: Array) -> NullBins:
-    """Cut genes into expression bins by their depth over the reference cells, highest expression first.
+def null_bins(depth: Array) -> Array:
+    """Cut genes into expression bins by their depth over the reference cells; return the bin of each, highest first.
 
     Bins are log-spaced in the rank of depth. Genes of equal summed depth share a bin, so that the order of genes does
     not matter; above all those never seen.
@@ -67,16 +59,16 @@ def null_bins(depth: Array) -> NullBins:
     ends = np.sort(depth)[n - edges]
     bins = edges.size - np.searchsorted(ends[::-1], depth, side="right")
     filled = np.bincount(bins, minlength=1) > 0
-    return NullBins(np.asarray((np.cumsum(filled) - 1)[bins], np.int32))
+    return np.asarray((np.cumsum(filled) - 1)[bins], np.int32)
 
 
-def merge_bins(null: NullBins, parts: Sequence[SignedGenes]) -> Groups:
+def merge_bins(bin_of: Array, parts: Sequence[SignedGenes]) -> Groups:
     """Merge, for each signature, neighbouring bins until each holds ``2 c + 10`` genes for its ``c``."""
-    bin_size = np.bincount(null.bin_of)
+    bin_size = np.bincount(bin_of)
     n_bins, sizes = bin_size.size, bin_size.tolist()
     gene = np.concatenate([np.empty(0, np.int64), *(p.columns for p in parts)])
     w = np.concatenate([np.empty(0), *(p.weights for p in parts)])
-    place = np.repeat(np.arange(len(parts)), [p.columns.size for p in parts]) * n_bins + null.bin_of[gene]
+    place = np.repeat(np.arange(len(parts)), [p.columns.size for p in parts]) * n_bins + bin_of[gene]
     counts = np.bincount(place, minlength=len(parts) * n_bins).reshape(-1, n_bins)
     start, group_of = [0], np.zeros(counts.shape, np.int64)
     ends: list[tuple[int, int]] = []
@@ -207,7 +199,7 @@ def _tails(null: NullZ, n_present: Array, shape: Array, point: Array, place: Arr
 
 
 def null_contributions(
-    block: RowBlock, n_vars: int, method: RankMethod, parts: Sequence[SignedGenes], null: NullBins
+    block: RowBlock, n_vars: int, method: RankMethod, parts: Sequence[SignedGenes], bin_of: Array
 ) -> list[Array]:
     """Split z into its genes: how far each ranks from what the matched null expects of it.
 
@@ -220,20 +212,20 @@ def null_contributions(
     # Each gene is an arm of its own: the sum of an arm is then the gene's depth.
     arms = pack_arms([np.array([g]) for g in genes], [[np.ones(1, np.int64)] * genes.size], n_vars)
     sums, detected = np.empty((1, n_cells, genes.size), np.int64), np.empty((n_cells, genes.size), np.int16)
-    bins = GeneBins(null.bin_of.astype(np.int32)[None], np.bincount(null.bin_of).astype(np.int64)[None])
+    bins = GeneBins(bin_of.astype(np.int32)[None], np.bincount(bin_of).astype(np.int64)[None])
     totals = np.empty((1, n_cells, bins.size.shape[1], 4), np.int64)
     null_sums(rank_block(block, n_vars, how), arms, bins, CellSums(sums, detected, totals))
     step = float(how.step[0])
     depths, moments = sums[0] / step, totals[0, :, :, :2] / np.array([step, step**2])
-    groups, found = merge_bins(null, parts), []
+    groups, found = merge_bins(bin_of, parts), []
     for s, part in enumerate(parts):
-        depth, bin_of = depths[:, np.searchsorted(genes, part.columns)], null.bin_of[part.columns]
+        depth, mine = depths[:, np.searchsorted(genes, part.columns)], bin_of[part.columns]
         expected, variance = np.zeros_like(depth), np.zeros(n_cells)
         for g in range(groups.start[s], groups.start[s + 1]):
             span = groups.span[g]
             first, last, size = groups.span_first[span], groups.span_last[span], groups.span_size[span]
             mean, square = (moments[:, first : last + 1, i].sum(axis=1) / size for i in range(2))
-            expected[:, (bin_of >= first) & (bin_of <= last)] = mean[:, None]
+            expected[:, (mine >= first) & (mine <= last)] = mean[:, None]
             variance += groups.w2[g] * (square - mean**2)
         spread = np.sqrt(np.maximum(variance, 0.0))[:, None]
         some = spread > NO_SPREAD

@@ -239,14 +239,12 @@ def rank_block(block: RowBlock, n_genes: int, how: Depths) -> RankedBlock:
 
 
 class RankedRows:
-    """Ranks of the rows of a matrix; in memory they are kept, up to a limit, if there is a next pass.
-
-    Of a matrix by columns they are not: with the indices of its rows they would take more than its values.
-    """
+    """Ranks of the rows of a matrix; in memory they are kept, up to a limit, if there is a next pass."""
 
     def __init__(self, rows: RowSource, methods: Sequence[RankMethod], *, keep: bool) -> None:
         self._rows, self.depths = rows, depths_of(methods, rows.shape[1])
         self._kept: dict[tuple[int, int], RankedBlock] = {}
+        # Not of a matrix by columns: with the indices of its rows they would take more than its values.
         lasting = keep and rows.in_memory and not isinstance(rows, CscRows)
         self._room, self._lock = _MOST_KEPT if lasting else 0, Lock()
 

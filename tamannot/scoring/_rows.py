@@ -271,11 +271,9 @@ def rows_in_memory(matrix: Any) -> RowSource:
 
 
 def _tidy_arrays(matrix: Any, container: type, shape: tuple[int, int]) -> tuple[Array, Array, Array]:
-    """Return values, indices and pointers of a sparse matrix, copied if the indices of a row or column do not rise.
-
-    Pointers may lead out of the arrays of a file, or indices out of the matrix: neither scipy nor a kernel looks.
-    """
+    """Return values, indices and pointers of a sparse matrix, copied if the indices of a row or column do not rise."""
     n_major, n_minor = shape
+    # Pointers may lead out of the arrays of a file, or indices out of the matrix: neither scipy nor a kernel looks.
     ends, n_entries = matrix.indptr, min(matrix.indices.size, matrix.data.size)
     good = ends.dtype.kind in "iu" and ends.shape == (n_major + 1,) and matrix.indices.dtype.kind in "iu"
     if not good or ends[0] != 0 or ends[-1] > n_entries or (ends[1:] < ends[:-1]).any():

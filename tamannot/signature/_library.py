@@ -10,10 +10,9 @@ from pathlib import Path
 from tamannot._resources import resource_path
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError, among, nearest
 from tamannot.signature._exchange import from_json
+from tamannot.signature._gene_ids import OURS
 from tamannot.signature._model import AXES, Signature, SignatureFile, SignatureSet, version_key
 from tamannot.signature._toml import located, parse_file, shown, to_module, to_signature
-
-SPECIES = ("human", "mouse")
 
 
 class Library:
@@ -76,10 +75,10 @@ class Library:
 
 def bundled_species() -> tuple[str, ...]:
     """Return the species that this release has signatures for."""
-    return tuple(s for s in SPECIES if (resource_path("signatures") / s).is_dir())
+    return tuple(s for s in OURS if (resource_path("signatures") / s).is_dir())
 
 
-@lru_cache(maxsize=len(SPECIES))
+@lru_cache(maxsize=len(OURS))
 def bundled(species: str) -> Library:
     """Return the library that ships with tamannot."""
     if species not in bundled_species():
@@ -170,7 +169,7 @@ def meant(word: str, known: Iterable[str]) -> str:
 
 def roots(folder: Path) -> list[Path]:
     """Return the folders that hold ``<id>/<version>.toml``: those of the species, or the folder itself."""
-    return [folder / s for s in SPECIES if (folder / s).is_dir()] or [folder]
+    return [folder / s for s in OURS if (folder / s).is_dir()] or [folder]
 
 
 def is_outside(path: Path, folder: Path) -> bool:

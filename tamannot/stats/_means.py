@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy.optimize
 import scipy.special
 import scipy.stats
 from scipy.special import digamma, polygamma
@@ -18,7 +19,7 @@ MIN_SAMPLES = 3
 _LARGEST = 1 - 1e-6
 # edgeR's: what is added to a count, in a library of the mean size.
 _PRIOR_COUNT, _MILLION = 2.0, 1e6
-_MAX_STEPS, _CLOSE = 50, 1e-8
+_CLOSE = 1e-8
 # limma's: the logarithm of a variance of zero would rule the fit.
 _SMALLEST = 1e-5
 
@@ -79,16 +80,12 @@ def between_groups(one: Array, two: Array) -> OverSamples:
     if min(a.size, b.size) < MIN_SAMPLES:
         return OverSamples(difference, np.nan, np.nan, np.nan, n, n_same, np.nan)
     va, vb = float(a.var(ddof=1)), float(b.var(ddof=1))
-    ea, eb = va / a.size, vb / b.size
-    error = float(np.sqrt(ea + eb))
-    if error == 0:
+    if va == vb == 0:
         return OverSamples(difference, difference, difference, np.nan, n, n_same, np.nan)
-    df = (ea + eb) ** 2 / (ea**2 / (a.size - 1) + eb**2 / (b.size - 1))
-    reach = scipy.stats.t.ppf((1 + LEVEL) / 2, df) * error
-    pooled = np.sqrt(((a.size - 1) * va + (b.size - 1) * vb) / (n - 2))
-    g = _small_sample(n - 2) * difference / pooled
-    p = 2 * scipy.stats.t.sf(abs(difference / error), df)
-    return OverSamples(difference, difference - reach, difference + reach, p, n, n_same, g)
+    welch = scipy.stats.ttest_ind(a, b, equal_var=False)
+    low, high = welch.confidence_interval(LEVEL)
+    g = _small_sample(n - 2) * difference / np.sqrt(((a.size - 1) * va + (b.size - 1) * vb) / (n - 2))
+    return OverSamples(difference, float(low), float(high), float(welch.pvalue), n, n_same, g)
 
 
 def means_by_region(values: Array, region: Array, codes: Array, n_regions: int, n_samples: int) -> tuple[Array, Array]:
@@ -170,11 +167,10 @@ def fit_prior(variance: Array, df: int) -> tuple[float, float]:
     if spread <= 0:
         return np.inf, float(variance.mean())
     # Half of the degrees of freedom has the spread as its trigamma: by Newton on 1/trigamma, nearly a straight line.
-    half = 0.5 + 1 / spread
-    for _ in range(_MAX_STEPS):
-        value = float(polygamma(1, half))
-        step = value * (1 - value / spread) / float(polygamma(2, half))
-        half += step
-        if -step / half < _CLOSE:
-            break
-    return 2 * half, float(np.exp(logs.mean() + digamma(half) - np.log(half)))
+    half = scipy.optimize.newton(
+        lambda y: 1 / polygamma(1, y) - 1 / spread,
+        0.5 + 1 / spread,
+        fprime=lambda y: -polygamma(2, y) / polygamma(1, y) ** 2,
+        rtol=_CLOSE,
+    )
+    return 2 * float(half), float(np.exp(logs.mean() + digamma(half) - np.log(half)))

@@ -22,6 +22,7 @@ from tamannot.data._runs import describe_run, missing_genes
 from tamannot.errors import CoverageWarning, Notes, ParameterError, TamannotWarning, logger, some_of, tell
 from tamannot.scoring import Method
 from tamannot.scoring._expression import expression
+from tamannot.scoring._njit import Array
 from tamannot.signature import Signatures, SignatureSet, chosen_signatures
 
 # Methods on values are asked for on logarithms: that is what their papers and scanpy score.
@@ -209,7 +210,7 @@ def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple
 
 def _score_group(
     adata: AnnData, methods: Mapping[str, Method], asked: ScoreSettings, progress: Progress
-) -> tuple[Unpacked, scoring.Plan, Mapping[str, scoring.NullBins | None], Sequence[scoring.Scores]]:
+) -> tuple[Unpacked, scoring.Plan, Mapping[str, Array | None], Sequence[scoring.Scores]]:
     """Score by the methods of a group, which share a matrix; return it, the plan, and by method bins and scores."""
     progress("reading")
     ranking = {key: m for key, m in methods.items() if isinstance(m, scoring.RankMethod)}
@@ -224,7 +225,7 @@ def _score_group(
     for how in methods.values():
         for part in plan.parts:
             how.check(part, plan.n_vars)
-    ranked, bins = None, dict[str, scoring.NullBins | None].fromkeys(methods)
+    ranked, bins = None, dict[str, Array | None].fromkeys(methods)
     if asked.null is not None:
         ranked = scoring.RankedRows(rows, list(ranking.values()), keep=True)
         if asked.null_reference is None:
@@ -244,7 +245,7 @@ def _score_group(
     return data, plan, bins, results
 
 
-def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: scoring.RankMethod) -> scoring.NullBins:
+def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: scoring.RankMethod) -> Array:
     record = slots.read_record(reference, key)
     if not record.has("null_reference"):
         raise ParameterError(
@@ -265,7 +266,7 @@ def _bins_of_reference(reference: AnnData, key: str, ids: list[str], method: sco
             "null_reference has fewer than half of the genes of the data. Use a reference with the same gene ids."
         )
     # A gene that the reference lacks counts as hardly expressed.
-    return scoring.NullBins(bins.fillna(record.bins.max()).to_numpy(np.int32))
+    return bins.fillna(record.bins.max()).to_numpy(np.int32)
 
 
 def score_with_gseapy(

@@ -330,5 +330,5 @@ def _evidence(ready: classify.Prepared) -> dict[str, Any]:
             },
             index=pd.Index([symbol.get(c, panels.index.ids[c]) for c in columns.tolist()], name="gene", dtype=object),
         ),
-        "bins": {"compartment": panels.reference.bin_of.astype(np.uint8)},  # there are 25 bins
+        "bins": {"compartment": panels.reference.astype(np.uint8)},  # there are 25 bins
     }

@@ -82,7 +82,8 @@ def cases(draw):
 def scored(case, rows, *, ids=None, signatures=None, bins=None, threads=1):
     ids = ids or case.ids
     plan = make_plan(signatures or case.signatures, GeneIndex(ids).locate, len(ids))
-    bins = bins or null_bins(depths_by_method(rows, [case.method], threads=threads)[0])
+    if bins is None:
+        bins = null_bins(depths_by_method(rows, [case.method], threads=threads)[0])
     return score_runs(rows, plan, [Run(case.method, bins)], threads=threads)[0]
 
 
@@ -206,7 +207,7 @@ def test_several_methods_in_one_run(case, others, with_null):
     runs = [Run(m, b if n else None) for m, b, n in zip(methods, bins, [True, *with_null], strict=False)]
     for run, together in zip(runs, score_runs(rows, plan, runs, threads=2), strict=True):
         alone = score_runs(rows, plan, [Run(run.method, run.null)], threads=1)[0]
-        tables = TABLES if run.null else ("score",)
+        tables = TABLES if run.null is not None else ("score",)
         assert [getattr(together, x).tobytes() for x in tables] == [getattr(alone, x).tobytes() for x in tables]
 
 

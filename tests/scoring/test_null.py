@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tamannot.errors import ParameterError
 from tamannot.scoring import AUCell, Run, UCell, depths_by_method, make_plan, null_bins, reference_depth, score_runs
-from tamannot.scoring._null import Groups, NullBins, NullZ, merge_bins, null_z, upper_p
+from tamannot.scoring._null import Groups, NullZ, merge_bins, null_z, upper_p
 from tamannot.scoring._plan import SignedGenes
 from tamannot.scoring._rows import CsrRows
 from tamannot.signature import Gene, GeneIndex, Signature, SignatureSet
@@ -38,7 +38,7 @@ def null_of(groups, moments, sums, function=null_z, step=STEP):
 
 
 def merged(columns, weights, bin_of):
-    return merge_bins(NullBins(bin_of), [SignedGenes(c, w) for c, w in zip(columns, weights, strict=True)])
+    return merge_bins(bin_of, [SignedGenes(c, w) for c, w in zip(columns, weights, strict=True)])
 
 
 def one_bin(depths, weights):
@@ -175,37 +175,37 @@ def test_groups_of_signatures_are_kept_apart():
 
 
 def test_first_bin_holds_the_fifty_deepest_genes():
-    bins = null_bins(np.arange(2000, 0, -1.0)).bin_of
+    bins = null_bins(np.arange(2000, 0, -1.0))
     assert (bins == 0).sum() == 50
     assert (bins[:50] == 0).all()
 
 
 def test_bins_follow_depth_downwards():
     depth = np.random.default_rng(0).permutation(3000).astype(float)
-    assert (np.diff(null_bins(depth).bin_of[np.argsort(-depth)]) >= 0).all()
+    assert (np.diff(null_bins(depth)[np.argsort(-depth)]) >= 0).all()
 
 
 def test_there_are_at_most_26_bins_numbered_without_gaps():
-    bins = null_bins(np.random.default_rng(0).random(20000)).bin_of
+    bins = null_bins(np.random.default_rng(0).random(20000))
     assert np.unique(bins).tolist() == list(range(bins.max() + 1))
     assert bins.max() < 26
 
 
 def test_genes_of_equal_depth_share_a_bin():
     depth = np.random.default_rng(0).integers(0, 30, 3000).astype(float)
-    bins = null_bins(depth).bin_of
+    bins = null_bins(depth)
     assert all(np.unique(bins[depth == d]).size == 1 for d in range(30))
 
 
 @pytest.mark.parametrize("n", [1, 2, 49, 50])
 def test_few_genes_are_one_bin(n):
-    assert null_bins(np.arange(n, dtype=float)).bin_of.tolist() == [0] * n
+    assert null_bins(np.arange(n, dtype=float)).tolist() == [0] * n
 
 
 def test_bins_do_not_depend_on_the_order_of_genes():
     rng = np.random.default_rng(0)
     depth, order = rng.poisson(3.0, 2000).astype(float), rng.permutation(2000)
-    np.testing.assert_array_equal(null_bins(depth).bin_of[order], null_bins(depth[order]).bin_of)
+    np.testing.assert_array_equal(null_bins(depth)[order], null_bins(depth[order]))
 
 
 SUMS = [-6.0, -1.5, 0.0, 0.3, 1.64, 3.0, 6.0, 12.0]
@@ -280,12 +280,12 @@ def random_signatures(bins, weights, seed, *, n_high=9, n_low=9):
     """Draw signatures that all have as many genes of each expression bin as one template has."""
     rng = np.random.default_rng(seed)
     template = np.concatenate(
-        [rng.choice(np.flatnonzero(bins.bin_of < 12), n_high), rng.choice(np.flatnonzero(bins.bin_of < 20), n_low)]
+        [rng.choice(np.flatnonzero(bins < 12), n_high), rng.choice(np.flatnonzero(bins < 20), n_low)]
     )
-    wanted = np.bincount(bins.bin_of[template], minlength=bins.bin_of.max() + 1)
+    wanted = np.bincount(bins[template], minlength=bins.max() + 1)
     for i in range(N_SIGNATURES):
         columns = np.concatenate(
-            [rng.choice(np.flatnonzero(bins.bin_of == b), n, replace=False) for b, n in enumerate(wanted)]
+            [rng.choice(np.flatnonzero(bins == b), n, replace=False) for b, n in enumerate(wanted)]
         )
         signs = rng.choice(weights, columns.size)
         genes = [
@@ -343,7 +343,7 @@ def test_expressed_signature_stands_out(simulated, bins):
 
 @pytest.mark.parametrize("size", [1, 4, 5])
 def test_p_needs_five_genes_in_the_data(simulated, bins, size):
-    columns = np.flatnonzero(bins.bin_of == 0)[:size]
+    columns = np.flatnonzero(bins == 0)[:size]
     genes = [Gene(symbol=f"g{c}") for c in columns] + [Gene(symbol=f"absent{i}") for i in range(5)]
     plan = make_plan(
         SignatureSet([Signature(id="x", genes=tuple(genes))]),
@@ -356,20 +356,20 @@ def test_p_needs_five_genes_in_the_data(simulated, bins, size):
 
 
 def test_each_gene_has_a_bin_and_no_bin_is_empty(bins):
-    assert bins.bin_of.size == N_GENES
-    assert np.bincount(bins.bin_of).min() > 0
+    assert bins.size == N_GENES
+    assert np.bincount(bins).min() > 0
 
 
 def test_reference_bins_do_not_depend_on_the_order_of_genes():
     symbols = ["CD68", "MALAT1", "ACTB", "P2RY12", "my_gene", "TMSB4X", "CD3E", "GAPDH"] + [f"u{i}" for i in range(60)]
-    forward = null_bins(reference_depth(GeneIndex(symbols).find, len(symbols), species="human")).bin_of
-    backward = null_bins(reference_depth(GeneIndex(symbols[::-1]).find, len(symbols), species="human")).bin_of
+    forward = null_bins(reference_depth(GeneIndex(symbols).find, len(symbols), species="human"))
+    backward = null_bins(reference_depth(GeneIndex(symbols[::-1]).find, len(symbols), species="human"))
     np.testing.assert_array_equal(forward, backward[::-1])
 
 
 def test_genes_the_reference_never_saw_share_the_lowest_bin():
     symbols = [f"u{i}" for i in range(80)] + ["ACTB", "TMSB4X", "GAPDH"]
-    bin_of = null_bins(reference_depth(GeneIndex(symbols).find, len(symbols), species="human")).bin_of
+    bin_of = null_bins(reference_depth(GeneIndex(symbols).find, len(symbols), species="human"))
     assert set(bin_of[:80]) == {bin_of.max()}
 
 
