@@ -7,7 +7,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from unittest import mock
@@ -160,7 +159,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     Its progress knows no time, so that a busy machine does not make it speak.
     """
-    monkeypatch.setattr("tamannot.cli._show.Progress", partial(Progress, clock=lambda: 0.0))
+    monkeypatch.setitem(Progress.__init__.__kwdefaults__, "clock", lambda: 0.0)
 
     def call(*args: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["tamannot", *map(str, args)])

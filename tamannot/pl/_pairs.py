@@ -136,9 +136,8 @@ def _draw_cells(
     if x.size > _POINTS:
         shades: dict[str, Any] = {"bins": "log", "mincnt": 1, "cmap": "Blues", "linewidths": 0.1, "rasterized": True}
         hexagons = ax.hexbin(x, y, gridsize=50, **shades)
-        bar = ax.figure.colorbar(
-            hexagons, ax=ax, shrink=0.6, format="{x:,.0f}"
-        )  # powers need mathtext, reports have none
+        # Plain numbers: powers of ten need mathtext, which reports do without.
+        bar = ax.figure.colorbar(hexagons, ax=ax, shrink=0.6, format="{x:,.0f}")
         bar.minorformatter = NullFormatter()
         bar.set_label("macrophages in a hexagon", fontsize="small")
     else:
