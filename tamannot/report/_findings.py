@@ -75,6 +75,8 @@ def _cells(material: Material) -> str:
     others = counts_of(material, "compartment")
     named = {k: v for k, v in others.items() if k not in ("macrophage", *_NO_LABEL)}
     rest = f" Other cells: mostly {_joined(_listed(named, n_obs, 3))}." if named else ""
+    if left := others.get("unassigned", 0):
+        rest += f" {left:,} ({percent(left / n_obs)}) {'has' if left == 1 else 'have'} no compartment."
     are = f"{n:,} ({percent(n / max(n_obs, 1))}) {'is a macrophage' if n == 1 else 'are macrophages'}"
     return f"Of {n_obs:,} cell{'' if n_obs == 1 else 's'}{where}, {are}.{rest}"
 

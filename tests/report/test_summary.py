@@ -79,6 +79,7 @@ def test_counts_stand_before_their_labels(annotated, of):
     assert cells.startswith(
         "Of 184 cells, 19 (10 %) are macrophages. Other cells: mostly 59 OPC (32 %), 25 neuron (14 %)"
     )
+    assert cells.endswith(" 34 (18 %) have no compartment.")
     assert origins.startswith("By origin (similarity, not lineage), 16 of 19 macrophages are microglia (84 %) and 1 ")
     assert "monocyte-derived (5.3 %). 2 are unassigned (11 %): " in origins
 
