@@ -45,6 +45,7 @@ FLOORS = {
     "glioma tissue: state": (0, 0, 0.01),
     "blood monocytes with interferon (Kang): state": (0.8, 0.9, 0.06),
     "pancreas (Baron): macrophage": (0.95, 0.95, 0.01),
+    "aorta (Cochain), cluster of foam cells: state": (0.65, 0.65, 0.45),
 }
 GATES = {
     "human_pancreas_sc_Baron2016_landmarks": "pancreas (Baron)",
