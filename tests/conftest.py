@@ -177,7 +177,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def workers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fork the processes of many files where there is fork: to start them anew is to import all again.
 
-    What the package itself does is tested in ``cli/test_many_files.py``.
+    How the package itself starts them is tested in ``test_load.py``.
     """
     if sys.platform == "linux":
         monkeypatch.setattr("tamannot.io._batch.get_context", lambda _: get_context("fork"))

@@ -41,6 +41,7 @@ def files(tmp_path, example_file) -> Path:
 @MANY[0]
 @MANY[1]
 @pytest.mark.slow
+@pytest.mark.usefixtures("workers_at_once")
 def test_each_file_is_annotated_on_its_own(run, files):
     paths = [files / f"{name}.h5ad" for name in "abc"]
     out, log = files / "made" / "D", files / "run.json"
