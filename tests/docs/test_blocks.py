@@ -78,7 +78,7 @@ def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_as_before", "quick_pictures")
+@pytest.mark.usefixtures("_as_before", "without_pictures")
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(
     "page",
@@ -192,7 +192,7 @@ def code_cells(notebook: Path) -> list[dict[str, object]]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_as_before", "quick_pictures")
+@pytest.mark.usefixtures("_as_before", "without_pictures")
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
