@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import os
 import sys
 import warnings
@@ -36,6 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("nightly"):
             item.add_marker("slow")
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector of garbage pass over what was imported: it stays, and is most of what there is."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _at_once(function: Callable[..., object], /, *args: object, **choices: object) -> object:
