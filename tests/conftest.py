@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from unittest import mock
@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import typer
 
 import tamannot as tam
 from tamannot._progress import Progress
@@ -53,6 +54,13 @@ async def _at_once(function: Callable[..., object], /, *args: object, **choices:
 def _files_at_once() -> Iterator[None]:
     """Do not wait for the disk, nor for a thread: a zarr folder is a thousand files, and each would be waited for."""
     with mock.patch("os.fsync"), mock.patch("asyncio.to_thread", _at_once):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_at_once() -> Iterator[None]:
+    """Keep the tree of commands, which typer makes anew from all signatures each time the command line is called."""
+    with mock.patch("typer.main.get_command", cache(typer.main.get_command)):
         yield
 
 
