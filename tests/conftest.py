@@ -8,7 +8,9 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache, partial
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from unittest import mock
@@ -20,6 +22,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import typer
+from numba.core.dispatcher import Dispatcher
 
 import tamannot as tam
 from tamannot._progress import Progress
@@ -196,6 +199,16 @@ def workers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     if sys.platform == "linux":
         monkeypatch.setattr("tamannot.io._batch.get_context", lambda _: get_context("fork"))
+
+
+@pytest.fixture(scope="session")
+def umap_kept() -> None:
+    """What umap compiles, which takes seconds, is kept on disk, as are the kernels of the package."""
+    for name in ("umap_", "layouts", "utils"):
+        for function in vars(import_module(f"umap.{name}")).values():
+            if isinstance(function, Dispatcher) and function.__module__.startswith("umap."):
+                with suppress(RuntimeError):  # no folder may be written
+                    function.enable_caching()
 
 
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=")
