@@ -216,7 +216,8 @@ PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQV
 
 @pytest.fixture
 def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures of reports are made and not painted, which takes most of the time of a report."""
+    """Figures are made, and neither arranged nor painted, which takes most of the time of a report."""
+    monkeypatch.setattr("tamannot.pl._style._arrange", lambda *_: None)
     monkeypatch.setattr("tamannot.report._analyses._MOST_CARDS", 1)
     monkeypatch.setattr("tamannot.report._blocks._painted", lambda _, kind: PIXEL if kind == "png" else b"<svg/>")
     monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)
