@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import gc
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from unittest import mock
@@ -17,6 +20,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import typer
+from numba.core.dispatcher import Dispatcher
 
 import tamannot as tam
 from tamannot._progress import Progress
@@ -37,6 +42,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
+def pytest_collection_finish() -> None:
+    """Have the collector of garbage pass over what was imported: it stays, and is most of what there is."""
+    gc.collect()
+    gc.freeze()
+
+
 async def _at_once(function: Callable[..., object], /, *args: object, **choices: object) -> object:
     return function(*args, **choices)
 
@@ -45,6 +56,13 @@ async def _at_once(function: Callable[..., object], /, *args: object, **choices:
 def _files_at_once() -> Iterator[None]:
     """Do not wait for the disk, nor for a thread: a zarr folder is a thousand files, and each would be waited for."""
     with mock.patch("os.fsync"), mock.patch("asyncio.to_thread", _at_once):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_at_once() -> Iterator[None]:
+    """Keep the tree of commands, which typer makes anew from all signatures each time the command line is called."""
+    with mock.patch("typer.main.get_command", cache(typer.main.get_command)):
         yield
 
 
@@ -176,10 +194,20 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def workers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fork the processes of many files where there is fork: to start them anew is to import all again.
 
-    What the package itself does is tested in ``cli/test_many_files.py``.
+    How the package itself starts them is tested in ``cli/test_many_files.py``.
     """
     if sys.platform == "linux":
         monkeypatch.setattr("tamannot.io._batch.get_context", lambda _: get_context("fork"))
+
+
+@pytest.fixture(scope="session")
+def umap_kept() -> None:
+    """What umap compiles, which takes seconds, is kept on disk, as are the kernels of the package."""
+    for name in ("umap_", "layouts", "utils"):
+        for function in vars(import_module(f"umap.{name}")).values():
+            if isinstance(function, Dispatcher) and function.__module__.startswith("umap."):
+                with suppress(RuntimeError):  # no folder may be written
+                    function.enable_caching()
 
 
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=")
@@ -187,7 +215,8 @@ PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQV
 
 @pytest.fixture
 def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures of reports are made and not painted, which takes most of the time of a report."""
+    """Figures are made, and neither arranged nor painted, which takes most of the time of a report."""
+    monkeypatch.setattr("tamannot.pl._style._arrange", lambda *_: None)
     monkeypatch.setattr("tamannot.report._analyses._MOST_CARDS", 1)
     monkeypatch.setattr("tamannot.report._blocks._painted", lambda _, kind: PIXEL if kind == "png" else b"<svg/>")
     monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)

@@ -127,8 +127,11 @@ def test_nothing_goes_to_stdout(example, capfd):
     assert capfd.readouterr().out == ""
 
 
-USE = "import tamannot as tam; a = tam.datasets.oligodendroglioma(); tam.tl.score(a, 'm1', min_coverage=0)"
-SAID = "Scored 184 cells: 1 signature by ucell in obsm['tam_scores'].\n"
+USE = """
+import tamannot as tam
+tam.tl.score(tam.datasets.oligodendroglioma(), "m1", method="mean", min_coverage=0)
+"""
+SAID = "Scored 184 cells: 1 signature by mean in obsm['tam_scores'].\n"
 # What an application does before it imports the package, and what it then finds on stdout and stderr.
 APPLICATIONS = {
     "without handlers, lines go to stderr": ("", "", f"tamannot: {SAID}"),

@@ -234,7 +234,7 @@ def test_the_module_runs_and_loads_little_for_help():
 # Report.
 
 
-REPORT = pytest.mark.usefixtures("quick_pictures")
+REPORT = pytest.mark.usefixtures("without_pictures")
 
 
 HOSTILE = "<img src=x onerror=alert(1)>.h5ad"
@@ -284,7 +284,7 @@ def test_what_is_not_annotated_is_told_in_one_line(run, example_file, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@REPORT
+@pytest.mark.usefixtures("quick_pictures")
 def test_annotate_writes_a_report(run, example_file, tmp_path):
     code, out, _ = run("annotate", example_file, "-o", tmp_path / "o.h5ad", "--report", tmp_path / "r.html")
     assert code == 0

@@ -78,13 +78,17 @@ def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_as_before", "quick_pictures")
+@pytest.mark.usefixtures("_as_before", "without_pictures")
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(
     "page",
     [pytest.param(p, marks=[pytest.mark.nightly] * (name_of(p) in HEAVY), id=name_of(p)) for p in PAGES],
 )
-def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_run(
+    page: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "pp.neighbors(" in page.read_text():
+        request.getfixturevalue("umap_kept")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__", "tam": tam}
     for language, code in blocks(page):
@@ -192,10 +196,14 @@ def code_cells(notebook: Path) -> list[dict[str, object]]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_as_before", "quick_pictures")
+@pytest.mark.usefixtures("_as_before", "without_pictures")
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebook_runs(
+    notebook: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "pp.neighbors(" in notebook.read_text():
+        request.getfixturevalue("umap_kept")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__"}
     for cell in code_cells(notebook):

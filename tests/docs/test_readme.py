@@ -17,6 +17,9 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 @pytest.mark.slow
 def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tamannot.report._analyses._MOST_CARDS", 1)
+    monkeypatch.setattr("tamannot.report._blocks._DPI", 40)
+    monkeypatch.setattr("tamannot.report._embedding.computed", lambda *_: None)  # tested in report/test_embedding.py
     (code,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     assert len(code.splitlines()) <= 10
     names: dict[str, object] = {"tam": tam}

@@ -236,6 +236,7 @@ def test_without_openpyxl_one_sentence_says_how_to_get_the_workbook(annotated, t
 
 
 @pytest.mark.filterwarnings(NOTE)
+@WITHOUT_PICTURES
 def test_an_export_replaces_another_export_and_nothing_else(annotated, tmp_path):
     page, folder = tmp_path / "r.html", tmp_path / "files"
     tam.write_report(annotated, page, export=folder)

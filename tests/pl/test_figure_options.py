@@ -165,7 +165,7 @@ def overlaps(texts) -> int:
 @pytest.mark.parametrize("size", [None, (6, 5)])
 def test_fifty_groups_stay_readable(fifty, name, size):
     ax = FIFTY[name](fifty, ax=None if size is None else plt.subplots(figsize=size)[1])
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     labels = ax.get_legend().get_texts() if name == "umap" else ax.get_yticklabels()
     assert all(t.get_fontsize() >= 5 for t in labels)
     assert overlaps(labels) == 0

@@ -130,7 +130,7 @@ def test_titles_labels_and_legends_stay_in_the_subplot(request, name):
     data, draw = PICTURES[name]
     figure, axes = plt.subplots(2, 2, figsize=(13, 12))
     ax = draw(request.getfixturevalue(data), ax=axes[0, 0])
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     drawn = [ax, *(a for a in figure.axes if a not in axes)]  # and colour bars
     assert ax.get_title(loc="left")
     right, bottom = (axes[0, 1].get_tightbbox().x0, axes[1, 0].get_tightbbox().y1)

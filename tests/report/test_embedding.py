@@ -104,6 +104,7 @@ def test_of_many_cells_some_are_drawn(placed, of, monkeypatch):
     assert "Showing 100 of 300 cells" in block.note
 
 
+@pytest.mark.usefixtures("umap_kept")
 def test_where_there_is_none_one_is_computed(cohort, of, monkeypatch):
     before = cohort.copy()
     one, other = (computed(cohort, of(cohort).run) for _ in range(2))

@@ -109,15 +109,30 @@ def test_annotations_are_those_in_memory_on_every_scheduler(in_memory, few, sche
     assert isinstance(lazy.X, da.Array)
 
 
-def test_scores_are_those_in_memory_on_every_scheduler(example, scheduler):
-    lazy, sets = chunked(example), tam.load_signatures(axis="state")
-    for adata in (example, lazy):
-        tam.tl.score(adata, sets, method=METHODS, min_coverage=0)
-        tam.tl.score(adata, sets, null="matched", min_coverage=0)
+def score(adata: ad.AnnData) -> ad.AnnData:
+    sets = tam.load_signatures(axis="state")
+    tam.tl.score(adata, sets, method=METHODS, min_coverage=0)
+    tam.tl.score(adata, sets, null="matched", min_coverage=0)
+    return adata
+
+
+@pytest.fixture(scope="module")
+def _scored_in_memory(_example: ad.AnnData) -> ad.AnnData:
+    return score(_example.copy())
+
+
+@pytest.fixture
+def scored_in_memory(_scored_in_memory: ad.AnnData) -> ad.AnnData:
+    """The example, scored by every method, and by one with a null."""
+    return _scored_in_memory.copy()
+
+
+def test_scores_are_those_in_memory_on_every_scheduler(example, scored_in_memory, scheduler):
+    lazy = score(chunked(example))
     for key in (*METHODS, "tam"):
-        pd.testing.assert_frame_equal(tam.get.scores(lazy, key), tam.get.scores(example, key))
+        pd.testing.assert_frame_equal(tam.get.scores(lazy, key), tam.get.scores(scored_in_memory, key))
     for kind in ("z", "p"):
-        pd.testing.assert_frame_equal(tam.get.scores(lazy, kind=kind), tam.get.scores(example, kind=kind))
+        pd.testing.assert_frame_equal(tam.get.scores(lazy, kind=kind), tam.get.scores(scored_in_memory, kind=kind))
 
 
 def test_kernels_stay_at_home(example, monkeypatch):
@@ -191,13 +206,13 @@ def read_lazy(adata: ad.AnnData, path: Path) -> ad.AnnData:
 @pytest.mark.filterwarnings("ignore:Writing zarr v2", "ignore:zarr v3")
 @pytest.mark.parametrize("name", ["a.h5ad", "a.zarr"])
 @pytest.mark.parametrize("to", [sp.csr_matrix, sp.csc_matrix, lambda x: x.toarray()], ids=["csr", "csc", "dense"])
-def test_read_lazy_gives_what_read_gives(example, tmp_path, name, to):
+def test_read_lazy_gives_what_read_gives(example, scored_in_memory, tmp_path, name, to):
+    expected, sets = scored_in_memory, tam.load_signatures(axis="state")
     example.X = to(example.X)
-    lazy, sets = read_lazy(example, tmp_path / name), tam.load_signatures(axis="state")
-    tam.tl.score(example, sets, null="matched", min_coverage=0)
+    lazy = read_lazy(example, tmp_path / name)
     copy = tam.tl.score(lazy, sets, null="matched", min_coverage=0, copy=True)
     for kind in ("score", "z", "p"):
-        pd.testing.assert_frame_equal(tam.get.scores(copy, kind=kind), tam.get.scores(example, kind=kind))
+        pd.testing.assert_frame_equal(tam.get.scores(copy, kind=kind), tam.get.scores(expected, kind=kind))
     pd.testing.assert_frame_equal(copy.obs, example.obs)
     assert not isinstance(lazy.obs, pd.DataFrame)
     assert not lazy.obsm
