@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from unittest import mock
