@@ -87,9 +87,9 @@ def prepare(
     scale = _features.find_scale(sample, source.kind, source.index.ids, threads=threads)
     cells = source.cells if whole else source.cells[[i for run in runs for i in run]]
     learning = replace(source, rows=sample, cells=cells).on_scale(*scale)
-    fitted, scored = _fit(learning, panels, settings, threads=threads, report=report)
+    fitted, scored = _fit(learning, panels, settings, threads=threads, report=report, keep_scores=whole)
     source = learning if whole else source.on_scale(*scale)
-    return Prepared(source, panels, fitted, scored if whole else None)
+    return Prepared(source, panels, fitted, scored)
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ class _FirstPass(OfCells):
 
 
 def _fit(
-    source: Source, panels: Panels, settings: AnnotateSettings, *, threads: int, report: Progress
-) -> tuple[Cohort, Scored]:
-    """Fit a cohort to cells; return it with their scores. The number of threads changes no result."""
+    source: Source, panels: Panels, settings: AnnotateSettings, *, threads: int, report: Progress, keep_scores: bool
+) -> tuple[Cohort, Scored | None]:
+    """Fit a cohort to cells; return it with their scores if they are kept. The number of threads changes no result."""
     report("scores", source.rows.shape[0])
     first = _first_pass(source, panels, threads=threads, report=report, with_lead=settings.portable)
     is_macrophage = first.compartment == MACROPHAGE
@@ -150,10 +150,12 @@ def _fit(
         cohort = replace(cohort, novelty=fit_novelty(features, 2 * state + nearest))
     known = np.array([panels.coverage[s] >= FEW_GENES and s not in _state.EXPERIMENTAL for s in STATES])
     chosen, state, sure = _state.choose_training(probability, lift, usual, known, order)
+    scored = first.scored if keep_scores else None
+    del first  # scores of many cells take more memory than the training cells
     if sure[chosen].any() or settings.portable:
         training = (state[chosen], sure[chosen], nearest[chosen])
         cohort = replace(cohort, states=_trained(states, source, found[chosen], order[chosen], training))
-    return cohort, first.scored
+    return cohort, scored
 
 
 def _trained(
