@@ -80,12 +80,16 @@ def between_groups(one: Array, two: Array) -> OverSamples:
     if min(a.size, b.size) < MIN_SAMPLES:
         return OverSamples(difference, np.nan, np.nan, np.nan, n, n_same, np.nan)
     va, vb = float(a.var(ddof=1)), float(b.var(ddof=1))
-    if va == vb == 0:
+    # Welch's t; that of scipy warns of groups without variance, and takes four times as long.
+    ea, eb = va / a.size, vb / b.size
+    error = float(np.sqrt(ea + eb))
+    if error == 0:
         return OverSamples(difference, difference, difference, np.nan, n, n_same, np.nan)
-    welch = scipy.stats.ttest_ind(a, b, equal_var=False)
-    low, high = welch.confidence_interval(LEVEL)
+    df = (ea + eb) ** 2 / (ea**2 / (a.size - 1) + eb**2 / (b.size - 1))
+    reach = scipy.stats.t.ppf((1 + LEVEL) / 2, df) * error
     g = _small_sample(n - 2) * difference / np.sqrt(((a.size - 1) * va + (b.size - 1) * vb) / (n - 2))
-    return OverSamples(difference, float(low), float(high), float(welch.pvalue), n, n_same, g)
+    p = 2 * scipy.stats.t.sf(abs(difference / error), df)
+    return OverSamples(difference, difference - reach, difference + reach, p, n, n_same, g)
 
 
 def means_by_region(values: Array, region: Array, codes: Array, n_regions: int, n_samples: int) -> tuple[Array, Array]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -84,6 +86,14 @@ def test_two_groups_as_welch():
     assert (found.low, found.high) == pytest.approx((want.low, want.high))
     assert found.n == 15
     assert found.p == pytest.approx(scipy.stats.ttest_ind(a, b, equal_var=False).pvalue)
+
+
+def test_groups_of_which_one_does_not_vary_are_compared_without_a_warning():
+    constant, other = np.array([0.1, 0.1, 0.1]), np.array([0.2, 0.3, 0.5])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = between_groups(constant, other)
+    assert 0 < found.p < 1
 
 
 def test_two_groups_of_which_one_is_small():
