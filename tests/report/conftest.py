@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anndata as ad
@@ -74,6 +75,12 @@ def of() -> Callable[..., Material]:
         return material_of(adata, name="data", **columns)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test of a module writes the page that all of them open."""
+    return tmp_path_factory.mktemp("report") / "report.html"
 
 
 @pytest.fixture(scope="module")

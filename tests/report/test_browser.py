@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,11 +29,6 @@ def opened(browser, path) -> Any:
     browser.get_log("performance")
     browser.get(path.as_uri())
     return browser
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("report") / "report.html"
 
 
 @pytest.fixture

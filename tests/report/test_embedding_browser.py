@@ -107,11 +107,6 @@ def placed(cohort) -> ad.AnnData:
     return cohort
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("report") / "report.html"
-
-
 @pytest.fixture
 def path(placed, written) -> Path:
     """The head of the report, which the first test writes."""
