@@ -111,12 +111,7 @@ def composition(
         )
     samples = samples_of(adata, sample_key)
     counted = count_labels(adata, key, axis, samples, depth=depth and condition is not None)
-    cells = np.bincount(samples.codes[samples.codes >= 0], minlength=len(samples.names))
-    if (single := int((cells == 1).sum())) * 2 >= len(cells):
-        raise ParameterError(
-            f"obs['{sample_key}'] identifies cells, not samples: {single:,} of {len(cells):,} values have one cell. "
-            "Cells of one tumour are not replicates: use the column with the tumour or donor of each cell."
-        )
+    _refuse_cells(samples, sample_key)
     table, terms, order = _table_of(adata, samples, counted, condition, covariates, min_cells)
     if counts == "expected" and counted.expected is None:
         raise ParameterError(
@@ -186,6 +181,15 @@ def _table_of(
     table["used"] = reason == ""
     table["left_out"] = reason
     return table, known[list(covariates)], order
+
+
+def _refuse_cells(samples: Samples, sample_key: str) -> None:
+    cells = np.bincount(samples.codes[samples.codes >= 0], minlength=len(samples.names))
+    if (single := int((cells == 1).sum())) * 2 >= len(cells):
+        raise ParameterError(
+            f"obs['{sample_key}'] identifies cells, not samples: {single:,} of {len(cells):,} values have one cell. "
+            "Cells of one tumour are not replicates: use the column with the tumour or donor of each cell."
+        )
 
 
 def _refuse_few(table: pd.DataFrame, counted: Counted, condition: str, min_cells: int) -> None:

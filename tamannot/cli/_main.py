@@ -48,7 +48,7 @@ def annotate(
         list[Path], Argument(metavar="IN", help="h5ad files or zarr folders. Changed only by --in-place.")
     ],
     out: Annotated[Path | None, options.out_option("annotations")] = None,
-    table: Annotated[Path | None, Option(help="Write the annotations alone to a table: .csv or .parquet.")] = None,
+    table: Annotated[Path | None, options.table_option("annotations")] = None,
     out_dir: Annotated[
         Path | None, Option(metavar="D", help="Folder for the outputs of several files, each named like its input.")
     ] = None,
@@ -118,7 +118,7 @@ def annotate(
 def score(
     source: options.Source,
     out: Annotated[Path | None, options.out_option("scores")] = None,
-    table: Annotated[Path | None, Option(help="Write the scores alone to a table: .csv or .parquet.")] = None,
+    table: Annotated[Path | None, options.table_option("scores")] = None,
     signatures: options.SignatureNames = None,
     method: Annotated[options.MethodName, Option(help="Scoring method.")] = options.MethodName.UCELL,
     ignore_weights: Annotated[bool, Option("--ignore-weights", help="Ignore the weights of genes.")] = False,

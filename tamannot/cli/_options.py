@@ -30,6 +30,11 @@ def out_option(what: str) -> Any:
     return Option("--out", "-o", metavar="OUT", help=f"Output: a copy of IN with {what} added, .h5ad or .zarr.")
 
 
+def table_option(what: str) -> Any:
+    """Return the option of a table."""
+    return Option(help=f"Write the {what} alone to a table: .csv or .parquet.")
+
+
 Input = Annotated[Path, Argument(metavar="IN", help="An h5ad file or a zarr folder. It is never changed.")]
 Source = Annotated[Path, Argument(metavar="IN", help="An h5ad file or a zarr folder. Changed only by --in-place.")]
 Annotated_ = Annotated[

@@ -234,7 +234,7 @@ class RunEvidence:
         return [i for i, a in self.axis_of.items() if a == axis]
 
     def learned(self, axis: str) -> dict[str, tuple[SignedGenes, float]]:
-        """Return the labels of an axis in a classifier, with an intercept: cells without are 0, training cells 1."""
+        """Return weights and intercept of each label in a classifier; cells without it are 0, training cells 1."""
         if axis not in self._record.learned:
             return {}
         learned = self._record.learned[axis]

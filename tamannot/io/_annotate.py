@@ -243,13 +243,11 @@ def _summary_of(adata: AnnData, key: str, path: Path, outputs: tuple[str, ...]) 
     confidence = [f"{axis}: {record.model[axis]}" for axis in ("origin", "state") if axis in record.model]
     if record.calibration_source:
         confidence.append(f"probabilities of states: {record.calibration_source.removeprefix('states: ')}")
-    columns = {"compartments": "compartment", "origins": "origin", "states": "state"}
-    columns |= {name: name for name in ("origin_status", "state_status")}
-    columns |= {"labels": "model_label"} if "labels" in record.model else {}
     counts = {}
-    for field_name, column in columns.items():
-        labels = read_obs(adata, key, (column,))[slot(key, column)].astype(str).value_counts()
-        counts[field_name] = {str(k): int(n) for k, n in labels.items() if k != NOT_MACROPHAGE}
+    of_own_model = ("model_label",) if "labels" in record.model else ()
+    for name in ("compartment", "origin", "state", "origin_status", "state_status", *of_own_model):
+        labels = read_obs(adata, key, (name,))[slot(key, name)].astype(str).value_counts()
+        counts[name] = {str(k): int(n) for k, n in labels.items() if k != NOT_MACROPHAGE}
     return FileSummary(
         path=str(path),
         n_obs=adata.n_obs,
@@ -259,10 +257,15 @@ def _summary_of(adata: AnnData, key: str, path: Path, outputs: tuple[str, ...]) 
         gene_ids=matrix.gene_ids,
         species=matrix.species,
         tissue=record.tissue.used if record.tissue else "",
+        compartments=counts["compartment"],
+        origins=counts["origin"],
+        states=counts["state"],
+        origin_status=counts["origin_status"],
+        state_status=counts["state_status"],
         low_coverage={str(k): round(float(v), 2) for k, v in coverage[coverage < FEW_GENES].items()},
         substitutions={str(k): str(v) for k, v in record.substitutions["found_as"].items()},
         confidence="; ".join(confidence),
         notes=tuple(record.warnings),
         outputs=outputs,
-        **counts,
+        labels=counts.get("model_label", {}),
     )

@@ -201,24 +201,29 @@ def _shrink(axes: list[Axes], room: BboxBase) -> None:
 _NAMES = {
     "b": "B cell",
     "bbb_disruption": "BBB disruption",
+    "border_associated": "border-associated",
     "cystine_gsh": "cystine–GSH",
     "dhodh_mitochondrial": "mitochondrial DHODH",
     "ecm_remodelling": "ECM remodelling",
+    "epithelial_like": "epithelial-like",
     "fsp1_coq10": "FSP1–CoQ10",
     "gch1_bh4": "GCH1–BH4",
+    "glial_like": "glial-like",
     "gpx4_axis": "GPX4 axis",
+    "interferon_primed": "interferon-primed",
+    "lipid_associated": "lipid-associated",
     "m1": "M1",
     "m2": "M2",
+    "monocyte_derived": "monocyte-derived",
     "mufa_protection": "MUFA protection",
     "nrf2_targets": "NRF2 targets",
     "opc": "OPC",
+    "pro_angiogenic": "pro-angiogenic",
     "pufa": "PUFA",
     "pufa_pl_synthesis": "PUFA-PL synthesis",
     "t_nk": "T/NK",
     "wnt_signalling": "WNT signalling",
 }
-_HYPHENATED = ("border_associated", "epithelial_like", "glial_like", "interferon_primed", "lipid_associated")
-_NAMES |= {i: i.replace("_", "-") for i in (*_HYPHENATED, "monocyte_derived", "pro_angiogenic")}
 _ID_IN_TEXT = re.compile(r"\w+_\w+")
 
 

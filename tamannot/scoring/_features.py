@@ -98,7 +98,7 @@ def to_features(values: Array, indptr: Array, scale: Scale, base: float | None) 
             exponentials = np.exp(values.astype(np.float32, copy=False)).astype(np.float64)
         rest = size > 0
         total = np.add.reduceat(exponentials, indptr[:-1][rest]) - size[rest] if values.size else np.empty(0)
-        rest[rest] = ~(np.abs(total / TARGET - 1) <= _EXACT)
+        rest[rest] = ~(np.abs(total / TARGET - 1) <= _EXACT)  # also those with NaN
     entries = slice(None) if rest.all() else np.repeat(rest, size)
     linear = out[entries] if base is None else np.expm1(out[entries] * np.log(base))
     to_log(linear, np.append(0, np.cumsum(size[rest])), TARGET)

@@ -324,8 +324,11 @@ def call_cells(
     run: AnnotationRun, report: Progress, *, block: int | None = None
 ) -> Iterator[tuple[range, dict[str, Array]]]:
     """Call all cells: yield the tables of each block, cells by columns; after the last, the run has the calls."""
-    labels = {"origin": list(ORIGIN_LABELS), "state": list(STATE_LABELS)}
-    labels["compartment"] = [*run.ready.panels.ids("compartment"), UNASSIGNED]
+    labels = {
+        "compartment": [*run.ready.panels.ids("compartment"), UNASSIGNED],
+        "origin": list(ORIGIN_LABELS),
+        "state": list(STATE_LABELS),
+    }
     programs, blocks = run.columns["ferroptosis"], list[pd.DataFrame]()
     n_low_signal = dict.fromkeys([*programs, *SUMMARIES], 0)
     for rows, calls in run.ready.blocks(threads=settings.n_threads(), report=report, block=block):

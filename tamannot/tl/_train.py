@@ -24,7 +24,7 @@ from tamannot._settings import (
     settings,
     takes_scanpy_words,
 )
-from tamannot.classify import AnchoredModel, LabelledCells, check_classes, fit_labels, keep_cohort, prepare
+from tamannot.classify import AnchoredModel, Array, LabelledCells, check_classes, fit_labels, keep_cohort, prepare
 from tamannot.data import Unpacked
 from tamannot.errors import GeneIdError, Notes, ParameterError, SpeciesError, TamannotWarning, tell
 from tamannot.signature import OURS, GeneIndex, Signatures, load_signatures, read_ids
@@ -292,23 +292,33 @@ def train_model(
     notes = data.notes
     if n_copies := sum(found.values()) - int(size.sum()):
         notes[f"{n_copies:,} labelled cells are duplicates of others; each cell was used once."] = None
-    if small := [f"'{c}' ({n})" for c, n in zip(classes, size, strict=True) if n < _FEW_CELLS]:
-        few = f"Fewer than {_FEW_CELLS} cells of {', '.join(small)}"
-        notes[f"{few}: the classifier will be weak for these labels."] = TamannotWarning
-    for c in (c for c, of_class in model.metrics["per_class"].items() if not of_class["n"]):
-        alone = f"All cells of '{c}' are in one sample, so none could be held out"
-        notes[f"{alone}: its accuracy is not known."] = TamannotWarning
+    lines = _limits_of_labels(model, size)
+    if n_samples == 1:
+        lines.append(f"'{sample_key}' has only one value, so the held-out cells are of the same sample.")
+    if model.scale == "ranks":
+        lines.append(_RANKED)
+    return model, notes | dict.fromkeys(lines, TamannotWarning)
+
+
+def _limits_of_labels(model: Model, size: Array) -> list[str]:
+    """Return what limits the labels: few cells, what could not be held out, no threshold."""
+    notes = []
+    if small := [f"'{c}' ({n})" for c, n in zip(model.classes, size, strict=True) if n < _FEW_CELLS]:
+        notes.append(
+            f"Fewer than {_FEW_CELLS} cells of {', '.join(small)}: the classifier will be weak for these labels."
+        )
+    notes += [
+        f"All cells of '{c}' are in one sample, so none could be held out: its accuracy is not known."
+        for c, found in model.metrics["per_class"].items()
+        if not found["n"]
+    ]
     if model.threshold is None:
-        notes[
+        notes.append(
             f"No threshold reaches an accuracy of {model.metrics['target_accuracy']:g} on held-out cells (the best "
             f"lower bound is {model.metrics['best_lower']:.2f}), so the model gives probabilities, but assigns no "
             "labels. Train with a lower target_accuracy, or on more samples."
-        ] = TamannotWarning
-    if n_samples == 1:
-        notes[f"'{sample_key}' has only one value, so the held-out cells are of the same sample."] = TamannotWarning
-    if model.scale == "ranks":
-        notes[_RANKED] = TamannotWarning
-    return model, notes
+        )
+    return notes
 
 
 def _labels(adata: AnnData, labels: str | Sequence[object] | pd.Series) -> list[str | None]:
