@@ -29,6 +29,8 @@ _GRID = np.arange(500, 1000) / 1000
 N_BINS = 15
 # What is stated as impossible or certain has no logit; float32 holds no more digits near 1.
 _NEAREST = 1e-6
+# Products of a matrix with more values than this share take half the time if it is dense, of at most 128 MiB.
+_DENSE, _MOST_DENSE = 0.4, 2**24
 # In place of no penalty, whose name differs between releases of scikit-learn.
 _NO_PENALTY = 1e12
 
@@ -45,8 +47,10 @@ def fit_multinomial(
     present = np.unique(y)
     if present.size < 2:
         return coef, intercept
+    dense = _DENSE * np.prod(x.shape) < x.nnz and np.prod(x.shape) <= _MOST_DENSE
+    features = x.toarray() if dense else x
     with threadpool_limits(1):  # the same sums whatever the machine
-        fitted = LogisticRegression(**{"max_iter": 10_000, **settings}).fit(x, y, sample_weight=sample_weight)
+        fitted = LogisticRegression(**{"max_iter": 10_000, **settings}).fit(features, y, sample_weight=sample_weight)
     weights, constant = fitted.coef_, fitted.intercept_
     if present.size == 2:  # scikit-learn gives the difference of the two
         weights, constant = np.concatenate([-weights, weights]) / 2, np.concatenate([-constant, constant]) / 2
