@@ -87,6 +87,7 @@ def fit_activities(
         among = weight * np.maximum(free, 1e-3)
         n = float(among.sum())
         low = (n * _deconvolved(likelihood, among)[1] + _PRIOR_CELLS * of_all) / (n + _PRIOR_CELLS)
+        highest = min(highest, of_all + distance[s])
         rules = 1 / (1 + np.exp(-(low - highest) / _NEAR))
         baseline = float((1 - rules) * low + rules * typical)
         found[s] = Activity(baseline, typical, float(noise[s]), share, float(distance[s]))
