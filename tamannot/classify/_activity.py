@@ -16,7 +16,7 @@ import numpy as np
 from tamannot.classify._reference import Baselines
 from tamannot.scoring._njit import Array
 
-# The low end of the activities: the baseline is their 5 % quantile.
+# The low end of the activities, which is the baseline: 5 % of the cells and one more are below.
 _LOW_END = 0.05
 # Distance above the baseline, and z against the reference, from which a program is active.
 ABOVE_BASELINE, ABOVE_REFERENCE = 2.5, 2.0
@@ -27,7 +27,9 @@ _FEWEST_GENES, _GENES = 17, 25
 # Baselines are shrunk towards that of the reference as if it had been observed in this many cells.
 _PRIOR_CELLS = 5
 # A baseline this close to the highest plausible one may be background or a program that is active everywhere.
-_NEAR = 0.2
+# Background is alike in all cells: without any spread of activities, the highest is so much higher. The spread is
+# shrunk towards that of active programs as if that had been observed in so many cells.
+_NEAR, _ALIKE, _ACTIVE_SPREAD, _SPREAD_CELLS = 0.2, 3.0, 1.0, 20
 _LEAST_NOISE, _MOST_NOISE = 0.7, 1.5
 GRID = np.arange(-5, 16.01, 0.25)
 
@@ -62,9 +64,10 @@ def fit_activities(
 
     ``halves`` are z of the halves, cells × signatures × 2; ``scale`` is that of z in each cell, which falls with depth,
     and ``weight`` that of the cell. ``n_genes`` are the genes of each signature in the data; of a composite, of its
-    largest module. If the low end is higher than the highest baseline that is likely by the ``reference``, the program
-    is probably active in all cells, and the baseline is shrunk to the typical one. ``last`` are the signatures with
-    weak evidence, fitted after the others. Without cells the activities are those of the reference.
+    largest module. If the low end is higher than the highest baseline that is likely, by the ``reference`` and by the
+    cells with other programs, the program is probably active in all cells, and the baseline is shrunk to the typical
+    one. ``last`` are the signatures with weak evidence, fitted after the others. Without cells the activities are those
+    of the reference.
     """
     distance = ABOVE_BASELINE * np.sqrt(np.clip(n_genes, _FEWEST_GENES, _GENES) / _GENES)
     if not len(halves):
@@ -75,19 +78,22 @@ def fit_activities(
     away = halves - np.average(halves, axis=0, weights=weight)
     apart = np.average((away[..., 0] - away[..., 1]) ** 2, axis=0, weights=weight) / 2
     noise = np.clip(np.sqrt(apart), _LEAST_NOISE, _MOST_NOISE)
-    common = np.average(away[..., 0] * away[..., 1], axis=0, weights=weight) / noise**2
+    shared = np.average(away[..., 0] * away[..., 1], axis=0, weights=weight)
+    common = shared / noise**2
+    variance = (total * 2 * np.maximum(shared, 0) + _SPREAD_CELLS * _ACTIVE_SPREAD**2) / (total + _SPREAD_CELLS)
+    plausible = reference.highest + _ALIKE * np.maximum(_ACTIVE_SPREAD - np.sqrt(variance), 0)
     free = np.ones(len(z))
     found: dict[int, Activity] = {}
     # An active program lowers the share of the others, so the baseline of a weaker one is that of the other cells.
     for s in sorted(range(z.shape[1]), key=lambda s: (s in last, -common[s])):
-        typical, highest = float(reference.typical[s]), reference.highest[s]
+        typical = float(reference.typical[s])
         likelihood = np.exp(-0.5 * ((z[:, s, None] - scale[:, None] * GRID) / noise[s]) ** 2) + 1e-12
         share, low = _deconvolved(likelihood, weight)
         of_all = (total * low + _PRIOR_CELLS * typical) / (total + _PRIOR_CELLS)
         among = weight * np.maximum(free, 1e-3)
         n = float(among.sum())
         low = (n * _deconvolved(likelihood, among)[1] + _PRIOR_CELLS * of_all) / (n + _PRIOR_CELLS)
-        highest = min(highest, of_all + distance[s])
+        highest = min(plausible[s], of_all + distance[s])
         rules = 1 / (1 + np.exp(-(low - highest) / _NEAR))
         baseline = float((1 - rules) * low + rules * typical)
         found[s] = Activity(baseline, typical, float(noise[s]), share, float(distance[s]))
@@ -97,11 +103,12 @@ def fit_activities(
 
 def _deconvolved(likelihood: Array, weight: Array) -> tuple[Array, float]:
     """Return how frequent each activity is, and the low end of the activities."""
+    low = min(_LOW_END + 1 / weight.sum(), 0.5)
     weight = weight / weight.sum()
     share = np.full(GRID.size, 1 / GRID.size)
     for _ in range(150):
         share = share * (likelihood.T @ (weight / (likelihood @ share)))
     below = np.cumsum(share)
-    at = int(np.searchsorted(below, _LOW_END * below[-1]))
-    within = (_LOW_END * below[-1] - (below[at] - share[at])) / max(share[at], 1e-12)
+    at = int(np.searchsorted(below, low * below[-1]))
+    within = (low * below[-1] - (below[at] - share[at])) / max(share[at], 1e-12)
     return share, float(GRID[at] + (within - 0.5) * (GRID[1] - GRID[0]))
