@@ -15,6 +15,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from unittest import mock
 
+from _pytest.assertion.rewrite import AssertionRewritingHook
+
+# Both have plugins of pytest, so that it would rewrite the assertions in all their files: seconds of each process.
+REWRITING = [finder for finder in sys.meta_path if isinstance(finder, AssertionRewritingHook)]
+with mock.patch("sys.meta_path", [finder for finder in sys.meta_path if finder not in REWRITING]):
+    for name in ("hypothesis.strategies", "zarr"):
+        import_module(name)
+
 import anndata as ad
 import matplotlib as mpl
 import numpy as np
