@@ -147,7 +147,7 @@ def quick_file(_example: ad.AnnData, tmp_path_factory: pytest.TempPathFactory) -
     signatures = {gene.symbol for signature in tam.load_signatures().values() for gene in signature.genes}
     left_out = set(load_profiles("human")[0]) - signatures
     path = tmp_path_factory.mktemp("quick") / "example.h5ad"
-    _example[:, ~_example.var_names.isin(left_out)].copy().write_h5ad(path, compression="gzip")
+    _example[:, ~_example.var_names.isin(left_out)].copy().write_h5ad(path)
     return path
 
 
