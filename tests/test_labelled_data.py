@@ -149,6 +149,7 @@ def test_macrophages_in_a_whole_glioma(tissue):
     truth = tissue.obs["truth_compartment"] == "macrophage"
     called = is_macrophage(tissue)
     assert called[truth].mean() >= 0.98
+    assert called[truth].sum() >= 774
     assert called[~truth].mean() <= 0.005
     origin = tissue.obs["tam_origin"].astype(str)[called & truth]
     right = origin == tissue.obs["truth_origin"][called & truth]
