@@ -85,6 +85,7 @@ def test_blocks_run(
     if any("pp.neighbors(" in code for _, code in blocks(page)):
         request.getfixturevalue("umap_kept")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tamannot.pl._style._arrange", lambda *_: None)  # it takes most of the time of a figure
     names: dict[str, object] = {"__name__": "__main__", "tam": tam}
     for language, code in blocks(page):
         if language == "python":
