@@ -80,8 +80,10 @@ def annotated(labelled) -> Callable[..., ad.AnnData]:
 
 
 @pytest.mark.parametrize("name", SUBSTITUTIONS)
-def test_every_substitution_is_known(annotated, name):
-    adata = annotated(name)
+def test_every_substitution_is_known(labelled, name):
+    adata = labelled(name)[:50].copy()  # it depends on the genes, not on the cells
+    adata.obs["given"] = "macrophage"
+    tam.tl.annotate(adata, compartment_key="given", tissue="other")
     found = pd.DataFrame(adata.uns["tamannot"]["tam"]["substitutions"])["found_as"].to_dict()
     assert found == SUBSTITUTIONS[name]
 
@@ -147,6 +149,7 @@ def test_macrophages_in_a_whole_glioma(tissue):
     truth = tissue.obs["truth_compartment"] == "macrophage"
     called = is_macrophage(tissue)
     assert called[truth].mean() >= 0.98
+    assert called[truth].sum() >= 774
     assert called[~truth].mean() <= 0.005
     origin = tissue.obs["tam_origin"].astype(str)[called & truth]
     right = origin == tissue.obs["truth_origin"][called & truth]

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import anndata as ad
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 import tamannot as tam
+from tamannot.cli import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::Warning")]
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -28,8 +30,8 @@ SLACK = 60 << 20
 
 
 @pytest.fixture
-def small(example: ad.AnnData, tmp_path: Path) -> Path:
-    example[:40].copy().write_h5ad(tmp_path / "in.h5ad", compression="gzip")
+def small(quick_file: Path, tmp_path: Path) -> Path:
+    ad.read_h5ad(quick_file)[:40].copy().write_h5ad(tmp_path / "in.h5ad", compression="gzip")
     return tmp_path / "in.h5ad"
 
 
@@ -163,23 +165,33 @@ def test_a_signal_leaves_nothing_half_done(example_file, tmp_path, moment, name)
         assert left == set()
 
 
-@POSIX
-def test_sigterm_ends_the_processes_of_many_files(small, tmp_path):
+def command(words: list[str], err: Path) -> None:
+    """Run a command line; what it says goes to a file."""
+    sys.argv, sys.stderr = ["tamannot", *words], err.open("w", buffering=1)
+    main()
+
+
+@LINUX
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.nightly)])
+def test_sigterm_ends_the_processes_of_many_files(small, tmp_path, monkeypatch, method):
+    monkeypatch.setattr("tamannot.io._batch.get_context", lambda _: get_context(method))
     copies = tmp_path / "a.h5ad", tmp_path / "b.h5ad"
     for copy in copies:
         copy.write_bytes(small.read_bytes())
-    out = tmp_path / "out"
+    out, said = tmp_path / "out", tmp_path / "err"
     words = ["annotate", *copies, "--out-dir", out, "--jobs", "2", "--log", tmp_path / "run.json", "--quiet"]
-    process = subprocess.Popen([sys.executable, "-m", "tamannot", *map(str, words)], stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not (out.exists() and list(out.iterdir())):
+    # Forked, because a new process would import all again; each of the workers too.
+    process = get_context("fork").Process(target=command, args=(list(map(str, words)), said))
+    process.start()
+    while process.is_alive() and not (out.exists() and list(out.iterdir())):
         time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=300)
+    process.terminate()
+    process.join(300)
     left = {p.name for p in (*out.iterdir(), *tmp_path.glob(".*"))}
-    if process.returncode == 0:  # it was done before
+    if process.exitcode == 0:  # it was done before
         assert left == {"a.h5ad", "b.h5ad"}
         return
-    assert (process.returncode, err) == (143, "tamannot: interrupted by SIGTERM.\n")
+    assert (process.exitcode, said.read_text()) == (143, "tamannot: interrupted by SIGTERM.\n")
     # A file that was whole by then stays.
     assert all("tamannot" in ad.read_h5ad(out / name, backed="r").uns for name in left)
     assert json.loads((tmp_path / "run.json").read_text())["error"]["type"] == "KeyboardInterrupt"

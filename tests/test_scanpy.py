@@ -48,7 +48,9 @@ def objects(tmp_path_factory) -> dict[str, ad.AnnData]:
 @pytest.mark.parametrize(
     ("where", "label"),
     [
-        *((where, label) for where in ("memory", "file") for label in AXES),
+        *(("memory", label) for label in AXES),
+        ("file", "tam_state"),
+        *(pytest.param("file", label, marks=pytest.mark.nightly) for label in AXES[:2]),
         *(pytest.param("memory", label, marks=pytest.mark.slow) for label in OTHERS),
         *(pytest.param("file", label, marks=pytest.mark.nightly) for label in OTHERS),
     ],

@@ -129,9 +129,9 @@ def test_nothing_goes_to_stdout(example, capfd):
 
 USE = """
 import tamannot as tam
-tam.tl.score(tam.datasets.oligodendroglioma(), "m1", method="mean", min_coverage=0)
+tam.tl.score(cells, "inflammatory", method="mean", min_coverage=0)
 """
-SAID = "Scored 184 cells: 1 signature by mean in obsm['tam_scores'].\n"
+SAID = "Scored 12 cells: 1 signature by mean in obsm['tam_scores'].\n"
 # What an application does before it imports the package, and what it then finds on stdout and stderr.
 APPLICATIONS = {
     "without handlers, lines go to stderr": ("", "", f"tamannot: {SAID}"),
@@ -144,6 +144,7 @@ FORKS = """
 import logging, os, sys
 import anndata, numba, pandas, pydantic, scipy.sparse, sklearn.linear_model
 handler = logging.StreamHandler(sys.stdout)
+cells = anndata.read_h5ad("in.h5ad")
 for name, code in eval(sys.argv[1]).items():
     if (child := os.fork()) == 0:
         for number, end in ((1, "out"), (2, "err")):
@@ -160,7 +161,8 @@ def run(code: str, *words: str, cwd: Path | None = None) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="os.fork")
-def test_where_lines_go_is_the_choice_of_the_application(tmp_path):
+def test_where_lines_go_is_the_choice_of_the_application(tiny, tmp_path):
+    tiny.write_h5ad(tmp_path / "in.h5ad")
     run(FORKS, repr({name: f"{before}\n{USE}" for name, (before, *_) in APPLICATIONS.items()}), cwd=tmp_path)
     for name, (_, *expected) in APPLICATIONS.items():
         assert [(tmp_path / f"{name}.{end}").read_text() for end in ("out", "err")] == expected, name

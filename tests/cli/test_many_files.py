@@ -30,10 +30,10 @@ needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="workers inherit
 
 
 @pytest.fixture
-def files(tmp_path, example_file) -> Path:
+def files(tmp_path, quick_file) -> Path:
     """A folder of inputs: two that are good, one between them that is damaged."""
     for name in ("a", "c"):
-        shutil.copy(example_file, tmp_path / f"{name}.h5ad")
+        shutil.copy(quick_file, tmp_path / f"{name}.h5ad")
     (tmp_path / "b.h5ad").write_text("damaged")
     return tmp_path
 
@@ -41,10 +41,11 @@ def files(tmp_path, example_file) -> Path:
 @MANY[0]
 @MANY[1]
 @pytest.mark.slow
-def test_each_file_is_annotated_on_its_own(run, files):
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.nightly)])  # a process imports all again
+def test_each_file_is_annotated_on_its_own(run, files, jobs):
     paths = [files / f"{name}.h5ad" for name in "abc"]
     out, log = files / "made" / "D", files / "run.json"
-    given = ["--out-dir", out, "--jobs", 2, "--tissue", "brain", "--tables", "csv", "--chunk-size", 100]
+    given = ["--out-dir", out, "--jobs", jobs, "--tissue", "brain", "--tables", "csv", "--chunk-size", 100]
     code, said, err = run("annotate", *paths, *given, "--log", log)
     assert code == 2
     assert {p.name for p in out.iterdir()} == {"a.h5ad", "a.csv", "c.h5ad", "c.csv"}
@@ -52,7 +53,7 @@ def test_each_file_is_annotated_on_its_own(run, files):
         assert (ad.read_h5ad(out / f"{name}.h5ad").obs["tam_compartment"] == "macrophage").sum() == 19
     rows = [line.split() for line in said.splitlines()]
     assert rows[0] == ["file", "cells", "macrophages", "origins", "states", "tissue", "seconds"]
-    assert [row[:5] for row in rows[1:3]] == [[str(files / f"{n}.h5ad"), "184", "19", "microglia", "16,"] for n in "ac"]
+    assert [row[:5] for row in rows[1:3]] == [[str(files / f"{n}.h5ad"), "184", "19", "microglia", "15,"] for n in "ac"]
     assert rows[3][:4] == ["2", "of", "3", "files"]
     assert "2 files are one cohort" in err.splitlines()[0]
     assert err.splitlines()[1].startswith(f"tamannot: {files / 'b.h5ad'}: not an HDF5 file")
@@ -60,7 +61,7 @@ def test_each_file_is_annotated_on_its_own(run, files):
 
     found = json.loads(log.read_text())
     assert found["n_obs"] == 368
-    assert found["options"]["jobs"] == 2
+    assert found["options"]["jobs"] == jobs
     by_name = {Path(entry["input"]).stem: entry for entry in found["files"]}
     assert by_name["a"]["outputs"] == [str(out / "a.h5ad"), str(out / "a.csv")]
     assert by_name["c"]["stages"]["calling"] >= 0

@@ -153,7 +153,7 @@ def with_names(cells: ad.AnnData, kind: str) -> ad.AnnData:
 
 @pytest.fixture(scope="module")
 def cells() -> ad.AnnData:
-    out = tam.datasets.simulate(60, n_samples=2, n_genes=2000, rng=3)
+    out = tam.datasets.simulate(60, n_samples=2, n_genes=3000, rng=3)
     tam.tl.annotate(out, tissue="brain")
     return out
 

@@ -99,7 +99,7 @@ def test_commands_work_without_a_network(run, example_file, tmp_path):
 @pytest.mark.filterwarnings("ignore::Warning")
 @pytest.mark.usefixtures("offline", "quick_pictures")
 def test_analyses_and_reports_work_without_a_network(run, request, tmp_path):
-    cells = tam.datasets.simulate(60, n_samples=4, n_genes=2000, composition={"macrophage": 0.8, "t_nk": 0.2})
+    cells = tam.datasets.simulate(60, n_samples=4, n_genes=3000, composition={"macrophage": 0.8, "t_nk": 0.2})
     tam.tl.annotate(cells, sample_key="sample")
     quick = {"method": "permutation", "n_permutations": 20}
     tam.tl.enrich(cells, "truth_state", sample_key="sample", signatures="state", **quick)

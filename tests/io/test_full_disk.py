@@ -114,16 +114,16 @@ def test_the_process_survives_whatever_hdf5_had_not_written(small_disk):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("checked", [pytest.param(True, marks=pytest.mark.nightly), False])
-def test_the_command_says_it_once_with_exit_code_2(small_disk, example_file, checked, bytes_of):
-    before = bytes_of(example_file)
+def test_the_command_says_it_once_with_exit_code_2(small_disk, quick_file, checked, bytes_of):
+    before = bytes_of(quick_file)
     blind = "pass" if checked else "import tamannot.io._output as o; o.size_of = lambda _: 0"
-    done = cli("annotate", example_file, "-o", small_disk / "out.h5ad", "-q", before=blind)
+    done = cli("annotate", quick_file, "-o", small_disk / "out.h5ad", "-q", before=blind)
     assert done.returncode == 2
     assert done.stderr.count("No space left on device") == 1
     assert done.stderr.startswith("tamannot: ")
     assert done.stderr.count("\n") == 1
     assert list(small_disk.iterdir()) == []
-    assert bytes_of(example_file) == before
+    assert bytes_of(quick_file) == before
 
 
 def test_a_folder_that_may_only_be_read(tmp_path, example_file, run):

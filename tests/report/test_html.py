@@ -49,7 +49,7 @@ def page(_learned) -> Page:
     cohort = _learned[0].copy()
     cohort.obs["patient"] = pd.Categorical([f"p{i % 4}" for i in range(cohort.n_obs)])
     cohort.obsm["X_umap"] = np.random.default_rng(0).normal(size=(cohort.n_obs, 2))
-    with mock.patch("tamannot.report._analyses._MOST_CARDS", 2):
+    with mock.patch("tamannot.report._analyses._MOST_CARDS", 2), mock.patch("tamannot.report._blocks._DPI", 20):
         return Page(render(summarise(material_of(cohort, name="the cohort", sample_key="patient"))))
 
 

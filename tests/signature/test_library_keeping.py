@@ -30,8 +30,14 @@ def edit(path, old, new, *, to=None):
     (to or path).write_text(path.read_text().replace(old, new, 1))
 
 
-def test_bundled_library_has_no_faults():
-    assert validate(FOLDER) == []
+@pytest.fixture(scope="module")
+def faults() -> list:
+    """Those of the library: to find them, and that there are none, is to read and compare all its files."""
+    return validate(FOLDER)
+
+
+def test_bundled_library_has_no_faults(faults):
+    assert faults == []
 
 
 def test_every_bundled_file_is_locked():
@@ -184,9 +190,11 @@ def test_what_is_loaded_is_what_the_files_say(species):
         assert signature == library.get(name)
 
 
-def test_generated_files_are_fresh(capsys):
+def test_generated_files_are_fresh(capsys, faults):
     """Lock, schema and exports are what the tool would write."""
     tool = FOLDER.parent / "tools" / "release_signatures.py"
     if not tool.is_file():
         pytest.skip("the tools are not in the wheel")
-    assert runpy.run_path(str(tool))["main"](["--check"]) == 0, capsys.readouterr().out
+    main = runpy.run_path(str(tool))["main"]
+    main.__globals__["validate"] = lambda _: faults
+    assert main(["--check"]) == 0, capsys.readouterr().out

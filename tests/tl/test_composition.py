@@ -151,7 +151,7 @@ def test_depth_is_a_covariate_and_comes_from_the_matrix():
 def test_a_shift_that_was_simulated_is_found_after_annotating():
     mix = {"macrophage": 0.8, "t_nk": 0.2}
     adata = tam.datasets.simulate(
-        200, n_samples=12, shift={"lipid_associated": 3.0}, composition=mix, n_genes=2000, rng=0
+        200, n_samples=12, shift={"lipid_associated": 3.0}, composition=mix, n_genes=3000, rng=0
     )
     tam.tl.annotate(adata, tissue="brain", sample_key="sample")
     row = of(compared(adata), "lipid_associated")

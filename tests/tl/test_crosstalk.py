@@ -30,7 +30,7 @@ QUICK = {"malignant": MALIGNANT, "min_cells": 10, "n_bootstrap": 50}
 @pytest.fixture(scope="module")
 def _cohort():
     half = {"macrophage": 0.5, "malignant": 0.5}
-    adata = tam.datasets.simulate(60, n_samples=6, n_genes=6000, composition=half, crosstalk=0.9, rng=1)
+    adata = tam.datasets.simulate(60, n_samples=6, n_genes=3000, composition=half, crosstalk=0.9, rng=1)
     adata.obs["age"] = adata.obs["sample"].cat.codes.astype(float) ** 2
     adata.obs["steroid"] = np.where(adata.obs["sample"].cat.codes % 2, "yes", "no")
     adata.obs["mine"] = (adata.obs["truth_compartment"] == "malignant").to_numpy()

@@ -36,7 +36,14 @@ def cluster() -> Iterator[Any]:
     distributed = pytest.importorskip(
         "distributed", reason="distributed is not installed: pip install 'tamannot[dask]'"
     )
-    settings = {"distributed.comm.timeouts.connect": "60s", "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": "1"}
+    settings = {
+        "distributed.comm.timeouts.connect": "60s",
+        "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": "1",
+        # Where it is possible, one process imports for all that are started.
+        "distributed.worker.multiprocessing-method": "spawn" if sys.platform == "win32" else "forkserver",
+    }
+    with dask.config.set(settings):
+        distributed.utils.get_mp_context().set_forkserver_preload(["distributed", "tamannot.tl._annotate"])
     with (
         dask.config.set(settings),
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as both,

@@ -85,7 +85,7 @@ def test_many_signatures_and_genes_are_one_line(tiny):
 
 
 def test_a_clean_file_hears_nothing():
-    cells = tam.datasets.simulate(30, n_samples=1, n_genes=2000)
+    cells = tam.datasets.simulate(30, n_samples=1, n_genes=3000)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tam.tl.score(cells, tam.load_signatures(axis="state"))
