@@ -64,14 +64,13 @@ def fit_activities(
 
     ``halves`` are z of the halves, cells × signatures × 2; ``scale`` is that of z in each cell, which falls with depth,
     and ``weight`` that of the cell. ``n_genes`` are the genes of each signature in the data; of a composite, of its
-    largest module. If the low end is higher than the highest baseline that is likely, by the ``reference`` and by the
-    cells with other programs, the program is probably active in all cells, and the baseline is shrunk to the typical
-    one. ``last`` are the signatures with weak evidence, fitted after the others. Without cells the activities are those
-    of the reference.
+    largest module. If the low end is higher than is likely by the ``reference``, or than the cells with other programs
+    show, the program is probably active in all others, and the baseline is shrunk to the typical one. ``last`` are the
+    signatures with weak evidence, fitted after the others. Without cells the activities are those of the reference.
     """
     distance = ABOVE_BASELINE * np.sqrt(np.clip(n_genes, _FEWEST_GENES, _GENES) / _GENES)
     if not len(halves):
-        shares = np.exp(-0.5 * ((GRID - reference.typical[:, None]) / reference.spread[:, None]) ** 2) + 0.02
+        shares = np.exp(-0.5 * ((GRID - reference.typical[:, None]) / 1.5) ** 2) + 0.02
         by_reference = zip(reference.typical, shares, distance, strict=True)
         return [Activity(float(b), float(b), 1.0, share, float(d)) for b, share, d in by_reference]
     z, total = whole_z(halves), float(weight.sum())
@@ -93,8 +92,7 @@ def fit_activities(
         among = weight * np.maximum(free, 1e-3)
         n = float(among.sum())
         low = (n * _deconvolved(likelihood, among)[1] + _PRIOR_CELLS * of_all) / (n + _PRIOR_CELLS)
-        highest = min(plausible[s], of_all + distance[s])
-        rules = 1 / (1 + np.exp(-(low - highest) / _NEAR))
+        rules = 1 / (1 + np.exp(-(low - min(plausible[s], of_all + distance[s])) / _NEAR))
         baseline = float((1 - rules) * low + rules * typical)
         found[s] = Activity(baseline, typical, float(noise[s]), share, float(distance[s]))
         free *= found[s].probability(z[:, s], scale) < 0.5

@@ -29,13 +29,12 @@ class Baselines:
 
     typical: Array
     highest: Array  # the highest that is likely if cells differ in the program
-    spread: Array
 
 
 # Of microglia and of other macrophages, from labelled data of gliomas, head and neck cancer, aorta and blood.
 BASELINES = (
-    Baselines(np.array([1.4, 0.2, 0.8, 1.3, 0.5]), np.array([3.4, 3.8, 5.0, 2.6, 4.0]), np.full(5, 1.5)),
-    Baselines(np.array([1.2, 1.0, 1.0, 0.5, 1.7]), np.array([3.4, 4.5, 5.0, 3.4, 5.0]), np.full(5, 1.5)),
+    Baselines(np.array([1.4, 0.2, 0.8, 1.3, 0.5]), np.array([3.4, 3.8, 5.0, 2.6, 4.0])),
+    Baselines(np.array([1.2, 1.0, 1.0, 0.5, 1.7]), np.array([3.4, 4.5, 5.0, 3.4, 5.0])),
 )
 
 

@@ -53,8 +53,7 @@ CompartmentOption = Annotated[
 ]
 OwnSignatures = Annotated[Path | None, Option(help="Your own signatures (.toml, folder, .gmt), added to the library.")]
 SignatureNames = Annotated[
-    list[str] | None,
-    Option(help="Your own file or folder, an axis of the library (state), or an id; may be repeated."),
+    list[str] | None, Option(help="Your own file or folder, an axis of the library (state), or an id; may be repeated.")
 ]
 Threads = Annotated[int | None, Option(min=1, help="Number of threads. Default: as many as the machine allows.")]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace existing outputs.")]

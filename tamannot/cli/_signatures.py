@@ -22,8 +22,7 @@ app = typer.Typer(help="List, show, validate, lock, export and compare signature
 
 Species = StrEnum("Species", {"HUMAN": "human", "MOUSE": "mouse"})
 Format = StrEnum(
-    "Format",
-    {"GMT": "gmt", "JSON": "json", "NETWORK": "network", "UCELL": "ucell", "SCGATE": "scgate", "TOML": "toml"},
+    "Format", {"GMT": "gmt", "JSON": "json", "NETWORK": "network", "UCELL": "ucell", "SCGATE": "scgate", "TOML": "toml"}
 )
 GeneIds = StrEnum("GeneIds", {"SYMBOL": "symbol", "ENSEMBL": "ensembl"})
 

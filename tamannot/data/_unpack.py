@@ -182,8 +182,7 @@ def _cells_by_species(inspected: MatrixInspection, ids_from: str, pattern: str) 
     if inspect_values(inspected).kind is None:
         return None
     column = inspected.features.var.index if ids_from == VAR_NAMES else inspected.features.var[ids_from]
-    search = re.compile(pattern).search
-    is_one = np.array([bool(search(i)) for i in texts_of(column)])
+    is_one = np.array([bool(re.search(pattern, i)) for i in texts_of(column)])
     rows = row_source(inspected.matrix, inspected.features.columns)
     one = two = n = 0
     for start in range(0, rows.shape[0], rows.step):

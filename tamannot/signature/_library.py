@@ -25,8 +25,7 @@ class Library:
 
     def versions(self, signature_id: str) -> list[str]:
         """Versions of a signature, newest last; empty if there is no such signature."""
-        files = (self._folder / signature_id).glob("*.toml")
-        return sorted((f.stem for f in files), key=version_key)
+        return sorted((f.stem for f in (self._folder / signature_id).glob("*.toml")), key=version_key)
 
     @cached_property
     def ids(self) -> list[str]:

@@ -47,8 +47,7 @@ def fit_multinomial(
     present = np.unique(y)
     if present.size < 2:
         return coef, intercept
-    dense = _DENSE * np.prod(x.shape) < x.nnz and np.prod(x.shape) <= _MOST_DENSE
-    features = x.toarray() if dense else x
+    features = x.toarray() if _DENSE * np.prod(x.shape) < x.nnz and np.prod(x.shape) <= _MOST_DENSE else x
     with threadpool_limits(1):  # the same sums whatever the machine
         fitted = LogisticRegression(**{"max_iter": 10_000, **settings}).fit(features, y, sample_weight=sample_weight)
     weights, constant = fitted.coef_, fitted.intercept_
