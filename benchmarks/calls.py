@@ -168,12 +168,23 @@ def tissue(folder: Path) -> Iterator[Row]:
     done, kind = annotated(a), a.obs["truth_compartment"]
     yield row("glioma tissue", "compartment", done, of_gate(done))
     yield row("glioma tissue", "origin", done, of(done, "truth_origin"))
-    yield row("glioma tissue", "state", done, np.where(kind == "macrophage", NONE, UNKNOWN))
+    yield row("glioma tissue", "state", done, without_state(done))
+    alone = ad.concat([annotated(a[a.obs["donor"] == d].copy()) for d in a.obs["donor"].cat.categories])
+    yield row("glioma tissue, donors separately", "state", alone, without_state(alone))
+    rng, here = np.random.default_rng(0), np.flatnonzero(kind == "macrophage")
+    drawn = [np.r_[rng.choice(here, 40, replace=False), np.flatnonzero(kind != "macrophage")[::20]] for _ in range(10)]
+    few = ad.concat([annotated(a[np.sort(cells)].copy()) for cells in drawn])
+    yield row("glioma tissue, ten samples of 40 macrophages", "state", few, without_state(few))
     rng, names = np.random.default_rng(0), pd.Index([f"doublet{i}" for i in range(100)])
     one, other = (rng.choice(np.flatnonzero(kind == k), 100) for k in ("macrophage", "t_nk"))
     done = annotated(ad.concat([a, ad.AnnData(a.X[one] + a.X[other], pd.DataFrame(index=names), a.var)], join="outer"))
     truth = np.where(done.obs_names.isin(names), NONE, UNKNOWN)
     yield row("glioma tissue, doublets of macrophage and T cell", "state", done, truth)
+
+
+def without_state(a: ad.AnnData) -> np.ndarray:
+    """Return none for macrophages."""
+    return np.where(a.obs["truth_compartment"] == "macrophage", NONE, UNKNOWN)
 
 
 def stimulated(folder: Path) -> Iterator[Row]:
@@ -243,8 +254,7 @@ def myeloid(folder: Path) -> Iterator[Row]:
         yield row(f"{name}, {n:,} cells, draw {seed + 1}", "state", few, of(few, "truth_state"))
     for i, state in enumerate(STATES):
         b = annotated(a[truth.usage[:, i] < 0.05].copy())
-        free = np.where(b.obs["truth_compartment"] == "macrophage", NONE, UNKNOWN)
-        yield row(f"{name}, {state} removed", "state", b, free, only=state)
+        yield row(f"{name}, {state} removed", "state", b, without_state(b), only=state)
         mine, others = (np.flatnonzero(truth.labelled & w) for w in (truth.truth == state, truth.truth != state))
         few = np.random.default_rng(0).choice(others, round(mine.size / 19), replace=False)
         b = annotated(a[np.sort(np.concatenate([mine, few]))].copy())
