@@ -149,7 +149,7 @@ class TestOrigin:
 
 def _classifier() -> StateClassifier:
     """As the reference: a baseline of 0 for all programs, usually 5 where one is active."""
-    none, baselines = np.zeros(0), Baselines(np.zeros(5), np.zeros(5), np.ones(5))
+    none, baselines = np.zeros(0), Baselines(np.zeros(5), np.zeros(5))
     activities = [fit_activities(np.zeros((0, 5, 2)), none, none, np.full(5, 25), baselines)] * 2
     return StateClassifier(activities, np.full(5, 5.0), np.zeros(5, bool))
 
