@@ -54,6 +54,10 @@ FAULTS = [
     ("null_bins", 'side="right"', 'side="left"', "scoring/test_null.py"),
     ("null_sums", "zeros * zero * zero * zero", "zeros * zero * zero", "scoring/test_sums.py"),
     ("scores", "np.maximum(known, 1) * np.log1p", "np.log1p", "scoring/test_ucell.py"),
+    # baselines
+    ("fit_activities", "_ALIKE * np.maximum(", "0 * np.maximum(", "classify/test_activity.py"),
+    ("fit_activities", "min(plausible[s], of_all + distance[s])", "plausible[s]", "classify/test_activity.py"),
+    ("_deconvolved", "_LOW_END + 1 / weight.sum()", "_LOW_END", "classify/test_activity.py"),
     # p-values, intervals, correlations
     (
         "benjamini_hochberg",
