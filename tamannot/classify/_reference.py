@@ -28,13 +28,13 @@ class Baselines:
     """z of the states in macrophages without them, in the order of the states."""
 
     typical: Array
-    highest: Array  # the highest that is likely if cells differ in the program
+    highest: Array  # between tumours without the state and tumours where all have it, if cells differ in the program
 
 
-# Of microglia and of other macrophages, from labelled data of gliomas, head and neck cancer, aorta and blood.
+# Of microglia and of others. Typical: means over gliomas, brain, head and neck cancer, aorta and pancreas.
 BASELINES = (
-    Baselines(np.array([1.4, 0.2, 0.8, 1.3, 0.5]), np.array([3.4, 3.8, 5.0, 2.6, 4.0])),
-    Baselines(np.array([1.2, 1.0, 1.0, 0.5, 1.7]), np.array([3.4, 4.5, 5.0, 3.4, 5.0])),
+    Baselines(np.array([0.9, 0.0, 0.8, 0.1, 0.1]), np.array([3.4, 3.8, 5.0, 2.6, 4.0])),
+    Baselines(np.array([0.0, 0.5, 1.0, -0.2, 0.9]), np.array([3.4, 4.5, 5.0, 3.4, 5.0])),
 )
 
 
