@@ -39,7 +39,9 @@ def deprecated_argument(old: str, *, new: str, removed_in: str) -> Callable[[Cal
         def renamed(*args: P.args, **kwargs: P.kwargs) -> R:
             if old in kwargs:
                 if new in kwargs:
-                    raise ParameterError(f"{function.__name__}() got {old}=, which is {new}=. Give {new}= alone.")
+                    raise ParameterError(
+                        f"{function.__name__}() got {new}= and its former name {old}=. Give {new}= alone."
+                    )
                 _warn(f"{old}= of {function.__name__}() is now {new}=", removed_in)
                 kwargs[new] = kwargs.pop(old)
             return function(*args, **kwargs)

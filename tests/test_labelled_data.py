@@ -406,9 +406,8 @@ def test_a_background_that_all_macrophages_share_is_no_state(labelled, donor):
     adata = adata[adata.obs["donor"] == donor].copy()
     tam.tl.annotate(adata)
     macrophages = adata.obs["truth_compartment"] == "macrophage"
-    assert (
-        adata.obsm["tam_z"]["interferon_primed"][macrophages & (adata.obs["truth_origin"] == "microglia")].median() > 4
-    )
+    microglia = macrophages & (adata.obs["truth_origin"] == "microglia")
+    assert adata.obsm["tam_z"]["interferon_primed"][microglia].median() > 4
     assert has_state(adata)[macrophages].mean() <= 0.05
 
 

@@ -62,7 +62,8 @@ def count_labels(adata: AnnData, key: str, axis: Axis, samples: Samples, *, dept
     occur = list(map(str, pd.Categorical(label).remove_unused_categories().categories))
     every = dict.fromkeys([*(() if expected is None else expected), *occur])
     names = [*(name for name in every if name not in (NOT_MACROPHAGE, UNASSIGNED)), UNASSIGNED]
-    counts = {n: samples.total((of & (label.astype(str) == n)).to_numpy(float)) for n in names}
+    text = label.astype(str)
+    counts = {n: samples.total((of & (text == n)).to_numpy(float)) for n in names}
     log_depth = what = None
     if depth:
         try:

@@ -24,8 +24,8 @@ ABOVE_BASELINE, ABOVE_REFERENCE = 2.5, 2.0
 FAR_ABOVE = 4.0
 # The distance of a signature of 25 genes or more; it is smaller for smaller signatures, like their z.
 _FEWEST_GENES, _GENES = 17, 25
-# Baselines are shrunk towards that of the reference as if it had been observed in this many cells.
-_PRIOR_CELLS = 5
+# Baselines are shrunk towards that of the reference, from which those of data differ by 1.5, as by this many cells.
+_PRIOR_CELLS, _PRIOR_SPREAD = 5, 1.5
 # A baseline this close to the highest plausible one may be background or a program that is active everywhere.
 # Background is alike in all cells: without any spread of activities, the highest is so much higher. The spread is
 # shrunk towards that of active programs as if that had been observed in so many cells.
@@ -70,7 +70,7 @@ def fit_activities(
     """
     distance = ABOVE_BASELINE * np.sqrt(np.clip(n_genes, _FEWEST_GENES, _GENES) / _GENES)
     if not len(halves):
-        shares = np.exp(-0.5 * ((GRID - reference.typical[:, None]) / 1.5) ** 2) + 0.02
+        shares = np.exp(-0.5 * ((GRID - reference.typical[:, None]) / _PRIOR_SPREAD) ** 2) + 0.02
         by_reference = zip(reference.typical, shares, distance, strict=True)
         return [Activity(float(b), float(b), 1.0, share, float(d)) for b, share, d in by_reference]
     z, total = whole_z(halves), float(weight.sum())
@@ -78,13 +78,12 @@ def fit_activities(
     apart = np.average((away[..., 0] - away[..., 1]) ** 2, axis=0, weights=weight) / 2
     noise = np.clip(np.sqrt(apart), _LEAST_NOISE, _MOST_NOISE)
     shared = np.average(away[..., 0] * away[..., 1], axis=0, weights=weight)
-    common = shared / noise**2
     variance = (total * 2 * np.maximum(shared, 0) + _SPREAD_CELLS * _ACTIVE_SPREAD**2) / (total + _SPREAD_CELLS)
     plausible = reference.highest + _ALIKE * np.maximum(_ACTIVE_SPREAD - np.sqrt(variance), 0)
     free = np.ones(len(z))
     found: dict[int, Activity] = {}
     # An active program lowers the share of the others, so the baseline of a weaker one is that of the other cells.
-    for s in sorted(range(z.shape[1]), key=lambda s: (s in last, -common[s])):
+    for s in sorted(range(z.shape[1]), key=lambda s: (s in last, -shared[s] / noise[s] ** 2)):
         typical = float(reference.typical[s])
         likelihood = np.exp(-0.5 * ((z[:, s, None] - scale[:, None] * GRID) / noise[s]) ** 2) + 1e-12
         share, low = _deconvolved(likelihood, weight)

@@ -58,8 +58,7 @@ class Gate:
     def lead(self, x: sp.csr_array) -> Array:
         """Return the margin of macrophages minus the highest other margin, for each cell."""
         margin = self.log_odds(x)[0]
-        others = np.delete(margin, self._macrophage, axis=1)
-        return np.asarray(margin[:, self._macrophage] - others.max(axis=1))
+        return np.asarray(margin[:, self._macrophage] - np.delete(margin, self._macrophage, axis=1).max(axis=1))
 
 
 def reference_columns(index: GeneIndex, species: Species) -> tuple[Array, Array]:

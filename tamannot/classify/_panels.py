@@ -90,8 +90,7 @@ class Panels:
                 if columns:
                     halves[:, s, h] = by_macrophages.z[:, columns].max(axis=1)
         # z of the same activity falls with depth: by a quarter where a third of the genes is detected.
-        detected = block.totals(block.values > 0)
-        scale = ((detected / self._n_expected) ** _SHRINKAGE).clip(_LEAST_SCALE, 1.0)
+        scale = ((block.totals(block.values > 0) / self._n_expected) ** _SHRINKAGE).clip(_LEAST_SCALE, 1.0)
         return Scored(by_cells, by_macrophages, halves, scale)
 
     def tables(self, scored: Scored) -> NullScores:

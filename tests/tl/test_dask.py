@@ -44,12 +44,11 @@ def cluster() -> Iterator[Any]:
     }
     with dask.config.set(settings):
         distributed.utils.get_mp_context().set_forkserver_preload(["distributed", "tamannot.tl._annotate"])
-    with (
-        dask.config.set(settings),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as both,
-        distributed.Client(both, set_as_default=False) as client,
-    ):
-        yield client
+        with (
+            distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as both,
+            distributed.Client(both, set_as_default=False) as client,
+        ):
+            yield client
 
 
 @pytest.fixture(params=["synchronous", "threads", pytest.param("cluster", marks=pytest.mark.slow)])
