@@ -23,6 +23,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scanpy as sc
+import scipy.sparse as sp
 from _glioma import ORIGINS, STATES, Glioma, annotated, poorer, without_source
 from sklearn.cluster import KMeans
 
@@ -190,7 +191,7 @@ def without_state(a: ad.AnnData) -> np.ndarray:
 def stimulated(folder: Path) -> Iterator[Row]:
     """Real cells with a stimulus, or without."""
     a = ad.read_h5ad(folder / "human_PBMC_sc_IFNb_Kang2018_muscatSubset.h5ad")
-    yield row("blood (Kang)", "compartment", annotated(a), of_gate(a))
+    yield row("blood in culture (Kang)", "compartment", annotated(a), of_gate(a))
     mono = a.obs["truth_celltype"].astype(str).str.contains("Mono")
     a.obs["mine"] = np.where(mono, "macrophage", "t_nk")
     truth = np.where(mono, np.where(a.obs["truth_ifn"] == "IFN", "interferon_primed", NONE), UNKNOWN)
@@ -234,6 +235,26 @@ def gates(folder: Path) -> Iterator[Row]:
         yield row(name, "compartment", a, of_gate(a))
     truth = a.obs["truth_origin"].astype(str).replace("not_macrophage", UNKNOWN)
     yield row(f"{name}, 5 or 6 of 20 border-associated labels are right", "origin", a, truth, ids="all origins")
+    few = ad.read_h5ad(folder / "human_PBMC_sc_IFNb_Kang2018_muscatSubset.h5ad").var_names
+    for file in ("human_blood_sc_Zanini2018_landmarks", "human_PBMC_CITEseq_Hao2021_rectangleSubset"):
+        a = ad.read_h5ad(folder / f"{file}.h5ad")
+        b = annotated(a[:, a.var_names.isin(few)].copy())
+        yield row(f"{GATES[file]}, genes of Kang", "compartment", b, of_gate(b))
+
+
+def laboratory(folder: Path) -> Iterator[Row]:
+    """The ten tumours with each gene's counts multiplied by a random factor, as another laboratory's might be."""
+    a = ad.read_h5ad(folder / "glioma_cohort_semisynthetic_dev.h5ad")
+    for shape in (4, 1):
+        rng = np.random.default_rng(0)
+        b = a.copy()
+        b.X = sp.csr_matrix(a.X.multiply(rng.gamma(shape, 1 / shape, a.n_vars)))
+        b.X.data = rng.poisson(b.X.data).astype(np.float32)
+        done = annotated(b, sample_key="donor")
+        name = f"glioma cohort, counts of each gene times a random factor of shape {shape}"
+        yield row(name, "compartment", done, of_gate(done))
+        yield row(name, "origin", done, of(done, "truth_origin"))
+        yield row(name, "state", done, of(done, "truth_state"), sample="donor")
 
 
 def myeloid(folder: Path) -> Iterator[Row]:
@@ -271,7 +292,7 @@ def main() -> int:
     warnings.simplefilter("ignore")
     tam.settings.progress = False
     rows: list[Row] = []
-    for part in [cohort, tissue, stimulated, gates, *([] if asked.small else [myeloid])]:
+    for part in [cohort, tissue, stimulated, gates, *([] if asked.small else [laboratory, myeloid])]:
         for r in part(asked.folder):
             rows.append(r)
             print(r, file=sys.stderr)
