@@ -6,19 +6,17 @@ usage: python tools/test_dependencies.py oldest|newest [--short] [--wheel FILE] 
 ``oldest`` takes Python 3.11 and every direct dependency at its lower bound in pyproject.toml; ``newest`` the newest
 Python found, by pyenv or on the path, and the newest of everything. Tests see the package as users get it, from the
 wheel, not the checkout. Without pytest arguments all quick tests run; ``--short`` is a choice of them that touches
-every dependency. Exit code 3: there is no such Python here. Building the wheel needs ``pip install build``.
+every dependency. Exit code 3: there is no such Python here. Needs ``pip install build uv``.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -53,8 +51,7 @@ def main() -> int:
         folder = Path(given.keep or scratch)
         folder.mkdir(parents=True, exist_ok=True)
         wheel = Path(given.wheel) if given.wheel else build(folder)
-        python = environment(folder / "venv", base)
-        install(python, wheel.resolve(), oldest=given.which == "oldest", folder=folder)
+        python = environment(folder / "venv", base, wheel, oldest=given.which == "oldest")
         # A copy of the tests: beside the checkout its package would be imported instead of the wheel's.
         for name in ("tests", "tools", "signatures", "example_data", "docs"):
             shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True, ignore=OTHERS)
@@ -95,27 +92,17 @@ def build(folder: Path) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def environment(folder: Path, python: str) -> Path:
-    """Make an empty environment; return its interpreter."""
-    subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
-    return folder / "bin" / "python"
-
-
-def install(python: Path, wheel: Path, *, oldest: bool, folder: Path) -> None:
-    """Install the wheel with what its tests need; pip knows no lowest versions, so they are written down for it."""
-    bounds = folder / "bounds.txt"
-    bounds.write_text("\n".join(lower_bounds()) if oldest else "", encoding="utf-8")
-    wanted = f"tamannot[test] @ {wheel.as_uri()}"
-    subprocess.run([python, "-m", "pip", "install", "-q", "-c", bounds, wanted], check=True)
-
-
-def lower_bounds() -> list[str]:
-    """Return pyproject's direct dependencies, each held at its lower bound."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    everything = [*project["dependencies"], *(d for e in ("dask", "excel", "parquet", "test") for d in extras[e])]
-    parts = [re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[[^]]*\])?>=([0-9.]+).*", each) for each in everything]
-    return sorted(f"{p[1]}=={p[2]}" for p in parts if p)
+def environment(folder: Path, base: str, wheel: Path, *, oldest: bool) -> Path:
+    """Make an environment of the wheel and what its tests need; return its interpreter."""
+    python = folder / "bin" / "python"
+    subprocess.run(["uv", "venv", "-q", "--clear", "--python", base, str(folder)], check=True)
+    install = ["uv", "pip", "install", "-q", "--python", str(python)]
+    resolution = "lowest-direct" if oldest else "highest"
+    subprocess.run(
+        [*install, "--resolution", resolution, "-r", "pyproject.toml", "--extra", "test"], cwd=ROOT, check=True
+    )
+    subprocess.run([*install, "--no-deps", str(wheel.resolve())], check=True)
+    return python
 
 
 def run_tests(python: Path, folder: Path, chosen: list[str]) -> int:
