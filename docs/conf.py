@@ -25,14 +25,12 @@ extensions = [
     "repository",
 ]
 templates_path = ["_templates"]
-# `-t plain`: the same pages without the theme, which takes half of the time; for checks.
-_PLAIN = tags.has("plain")  # type: ignore[name-defined]  # noqa: F821 - Sphinx's
-html_theme = "basic" if _PLAIN else "sphinx_book_theme"
+html_theme = "sphinx_book_theme"
 html_title = "tamannot"
 # Pages of the catalogue and of functions are reached from their tables: three hundred in every sidebar help nobody.
-html_theme_options = {} if _PLAIN else {"show_toc_level": 2, "max_navbar_depth": 1}
+html_theme_options = {"show_toc_level": 2, "max_navbar_depth": 1}
 # Where the site is built from a public repository, each notebook has a button that opens it in Colab.
-if not _PLAIN and (_REPOSITORY := os.environ.get("READTHEDOCS_GIT_CLONE_URL", "").removesuffix(".git")):
+if _REPOSITORY := os.environ.get("READTHEDOCS_GIT_CLONE_URL", "").removesuffix(".git"):
     html_theme_options |= {
         "repository_url": _REPOSITORY,
         "path_to_docs": "docs",
