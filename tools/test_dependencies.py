@@ -95,8 +95,9 @@ def build(folder: Path) -> Path:
 def environment(folder: Path, base: str, wheel: Path, *, oldest: bool) -> Path:
     """Make an environment of the wheel and what its tests need; return its interpreter."""
     python = folder / "bin" / "python"
-    subprocess.run(["uv", "venv", "-q", "--clear", "--python", base, str(folder)], check=True)
-    install = ["uv", "pip", "install", "-q", "--python", str(python)]
+    uv = shutil.which("uv") or sys.exit("uv is not installed: pip install uv")
+    subprocess.run([uv, "venv", "-q", "--clear", "--python", base, str(folder)], check=True)
+    install = [uv, "pip", "install", "-q", "--python", str(python)]
     resolution = "lowest-direct" if oldest else "highest"
     subprocess.run(
         [*install, "--resolution", resolution, "-r", "pyproject.toml", "--extra", "test"], cwd=ROOT, check=True
