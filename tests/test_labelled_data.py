@@ -260,6 +260,27 @@ def test_a_tumour_alone_and_in_its_cohort(tumours, labelled):
     assert np.mean(same) >= 0.93
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [4, 1])
+def test_a_laboratory_that_measures_some_genes_better_and_others_worse(labelled, shape):
+    rng, cohort = np.random.default_rng(0), labelled(COHORT).copy()
+    cohort.X = sp.csr_matrix(cohort.X.multiply(rng.gamma(shape, 1 / shape, cohort.n_vars)))
+    cohort.X.data = rng.poisson(cohort.X.data).astype(np.float32)
+    tam.tl.annotate(cohort, sample_key="donor", tissue="brain")
+    obs, called = cohort.obs, has_state(cohort)
+    truth, state = obs["truth_compartment"] == "macrophage", obs["truth_state"].astype(str)
+    none, right = truth & (state == "none"), obs["tam_state"].astype(str) == state
+    assert f1(is_macrophage(cohort), truth) >= 0.98
+    assert right[truth & ~none].mean() >= 0.85
+    assert right[truth & called].mean() >= 0.94
+    assert called[none].mean() <= 0.08
+    origin = obs["tam_origin"].astype(str)[truth & is_macrophage(cohort)]
+    known = origin != "unassigned"
+    assert known.mean() >= 0.85
+    assert (origin == obs["truth_origin"].astype(str)[origin.index])[known].mean() >= 0.98
+
+
 @pytest.mark.parametrize("kind", ["none", "inflammatory"])
 def test_cells_in_another_order_and_under_other_names_have_the_same_calls(labelled, kind):
     adata = labelled(COHORT)
