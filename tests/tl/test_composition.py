@@ -15,6 +15,7 @@ from tamannot.pl._style import pretty
 
 STATES = ("lipid_associated", "interferon_primed", "pro_angiogenic", "inflammatory", "immunoregulatory")
 CATEGORIES = [*STATES, "transitional", "unassigned", "not_macrophage"]
+AGES = (-1.49, 1.23, -0.64, 0.88, -0.73, 0.74)
 SHARES = np.array([0.2, 0.1, 0.0, 0.15, 0.15, 0.0, 0.4])
 
 
@@ -319,6 +320,17 @@ def test_odds_ratios_are_drawn_with_their_intervals():
     low, high = ax.get_xlim()
     assert low < tests["low"].min()
     assert high > tests["high"].max()
+
+
+def test_intervals_without_an_end_are_cut():
+    adata = cohort(sizes=(214, 220, 300, 144, 158, 287))
+    adata.obs["age"] = adata.obs["sample"].map(dict(zip(adata.obs["sample"].cat.categories, AGES, strict=True)))
+    state = adata.obs["tam_state"].mask(adata.obs["tam_compartment"] == "macrophage", "unassigned")
+    state.iloc[np.flatnonzero(adata.obs["sample"] == "s06")[:268]] = "lipid_associated"
+    adata.obs["tam_state"] = state
+    assert np.isinf(of(compared(adata, covariates=["age"]), "lipid_associated")["high"])
+    low, high = tam.pl.composition_tests(adata).get_xlim()
+    assert (low, high) == pytest.approx((2**-6.15, 2**6.15))
 
 
 def test_a_condition_of_samples_with_few_macrophages_is_not_called_one_condition():
