@@ -344,6 +344,22 @@ def test_a_condition_of_samples_with_few_macrophages_is_not_called_one_condition
     assert "one condition" not in said
 
 
+@pytest.mark.parametrize("kind", ["category", "Int64", object])
+def test_conditions_may_be_numbers_of_which_some_are_missing(kind):
+    adata, text = cohort(sizes=(60,) * 9), cohort(sizes=(60,) * 9)
+    text.obs["condition"] = text.obs["condition"].cat.rename_categories(["0", "1"])
+    adata.obs["condition"] = text.obs["condition"].astype(int).astype(kind)
+    for each in (adata, text):
+        each.obs.loc[each.obs["sample"] == "s09", "condition"] = pd.NA
+    pd.testing.assert_frame_equal(compared(adata, reference=0), compared(text, reference="0"))
+    assert tam.get.composition(adata)["contrast"].unique() == ["1 vs 0"]
+
+
+def test_one_sample_with_few_macrophages_is_not_said_to_lack_a_condition():
+    with pytest.raises(ParameterError, match="0 of 1 samples have 30 macrophages"):
+        compared(cohort(sizes=(3,)))
+
+
 @pytest.mark.parametrize(("values", "message"), [("x", "of one condition, x"), (None, "has no value in any sample")])
 def test_one_condition_and_none_are_told_apart(values, message):
     adata = cohort()
