@@ -136,6 +136,7 @@ def composition(
             cautions.append(f"Depth was not used as a covariate: it is {counted.depth}")
         elif counted.log_depth is not None and used.any() and np.ptp(counted.log_depth[used]) > 0:
             terms, log_depth = terms.assign(**{_DEPTH: counted.log_depth}), counted.log_depth[used]
+        reference = None if reference is None else str(reference)  # may be a number: conditions are compared as text
         design = make_design(table.loc[used, "condition"], terms[used], order=order, reference=reference)
         record["tests"] = tests = compare(counted, used, design, expected=counts == "expected")
         used_reference = design.conditions[0]
@@ -172,8 +173,10 @@ def _table_of(
     reason[few] = [f"{int(n):,} {counted.unit}, fewer than {min_cells}" for n in counted.total[few]]
     table, order = pd.DataFrame(index=known.index), tuple[str, ...]()
     if condition is not None:  # text, empty where it is not known
-        table["condition"] = known[condition].astype(str).where(known[condition].notna(), "").astype(object)
-        order = tuple(map(str, pd.Categorical(slots.obs_column(adata, condition)).categories))
+        values = pd.Categorical(slots.obs_column(adata, condition))
+        order = tuple(map(str, values.categories))
+        codes = pd.Series(values.codes).groupby(samples.codes).first().drop(-1, errors="ignore")
+        table["condition"] = np.array([*order, ""], dtype=object)[codes]
     table["n_cells"] = samples.total(np.ones(len(samples.codes))).astype(int)
     table["n_macrophages"] = counted.n_macrophages.astype(int)
     if counted.log_depth is not None:
@@ -200,7 +203,7 @@ def _refuse_few(table: pd.DataFrame, counted: Counted, condition: str, min_cells
     enough = pd.Series(counted.total >= min_cells, index=table.index)[known.index]
     by = pd.DataFrame({"all": known.groupby("condition").size(), "enough": enough.groupby(known["condition"]).sum()})
     alone = (by["enough"] == 1) & (by["all"] > 1)
-    if not alone.any() and ((by["enough"] > 0).sum() > 1 or len(by) == 1):
+    if not alone.any() and (by["enough"] > 0).sum() >= min(len(by), 2):
         return  # whatever else is wrong, it is not for cells
     cells = pd.Series(counted.total, index=table.index).sort_values(kind="stable")
     least = some_of([f"{name} {int(n):,}" for name, n in cells[cells < min_cells].items()], 8)

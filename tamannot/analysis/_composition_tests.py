@@ -142,6 +142,8 @@ def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) ->
     share = k / total[:, None]
     means = np.stack([share[design.codes == i].mean(axis=0) for i in range(len(design.conditions))])
     few = k.sum(axis=0) < _TOO_FEW
+    with np.errstate(over="ignore"):  # where samples hardly bound it, the end of an interval is infinite
+        odds, low, high = map(np.exp, (found.log_odds, found.low, found.high))
     rows = []
     for i, label in enumerate(table.columns):
         for c, condition in enumerate(design.conditions[1:]):
@@ -153,20 +155,11 @@ def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) ->
                 "share": means[c + 1, i],
                 "share_reference": means[0, i],
             }
-            figures = {
-                "log_odds": found.log_odds[i, c],
-                "odds_ratio": np.exp(found.log_odds[i, c]),
-                "low": np.exp(found.low[i, c]),  # the interval is of the odds ratio, beside which it stands
-                "high": np.exp(found.high[i, c]),
-                "t": found.t[i, c],
-                "df": found.df,
-                "p": found.p[i, c],
-                "q": np.nan,
-                "p_logratio": by_ratio[i, c],
-                "p_overall": found.p_overall[i],
-                "dispersion": found.dispersion[i],
-                "rho": found.rho[i],
-            }
+            # The interval is of the odds ratio, beside which it stands.
+            figures = {"log_odds": found.log_odds[i, c], "odds_ratio": odds[i, c], "low": low[i, c], "high": high[i, c]}
+            figures |= {"t": found.t[i, c], "df": found.df, "p": found.p[i, c], "q": np.nan}
+            figures |= {"p_logratio": by_ratio[i, c], "p_overall": found.p_overall[i]}
+            figures |= {"dispersion": found.dispersion[i], "rho": found.rho[i]}
             note = _HALF if found.half_added[i] else ""
             if few[i]:
                 figures, note = dict.fromkeys(figures, np.nan) | {"df": found.df}, _FEW

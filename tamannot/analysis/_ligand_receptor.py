@@ -108,7 +108,7 @@ def ligand_receptor(
     groups = np.where(chosen, MALIGNANT, slots.labels_of(adata, key, "compartment"))
     wanted = np.isin(groups, list({*resource["source"], *resource["target"]})) & (samples.codes >= 0)
     cells = _expression(adata, key, wanted, resource)
-    cells.obs["group"] = pd.Categorical(groups[wanted])
+    cells.obs["group"] = pd.Categorical([*groups[wanted], ""])
     found = _by_sample(liana, cells, samples.codes[wanted], samples, resource, min_cells)
     pairs = _pairs(resource, found, property_of, rng)
     record = {
@@ -145,7 +145,7 @@ def load_liana() -> Any:
 
 
 def _expression(adata: AnnData, key: str, cells: Array, resource: pd.DataFrame) -> AnnData:
-    """Return cells by genes of the pairs: log1p of counts per 10,000."""
+    """Return cells by genes of the pairs: log1p of counts per 10,000; the last cell and gene are only 1."""
     record = slots.read_record(adata, key)
     if record.matrix.species == "mouse":
         raise TamannotError("The pairs are human genes and cannot be used with mouse data.")
@@ -155,25 +155,27 @@ def _expression(adata: AnnData, key: str, cells: Array, resource: pd.DataFrame) 
     columns = {gene: column for gene in genes if (column := index.locate(gene)) >= 0}
     if not columns:
         raise GeneIdError(f"None of the genes of the pairs is in the matrix '{matrix.name}' of the run.")
-    values = [values for _, values in _samples.some_genes(matrix, list(columns.values()), cells)]
-    obs = pd.DataFrame(index=pd.RangeIndex(int(cells.sum())).astype(str))
-    return AnnData(np.concatenate(values).astype(np.float32), obs=obs, var=pd.DataFrame(index=list(columns)))
+    blocks = [values for _, values in _samples.some_genes(matrix, list(columns.values()), cells)]
+    # liana would remove genes and cells that are 0 throughout a sample, although these zeros belong to the means.
+    values = np.pad(np.concatenate(blocks).astype(np.float32), (0, 1), constant_values=1)
+    return AnnData(values, var=pd.DataFrame(index=[*columns, "of every cell"]))
 
 
 def _by_sample(
     liana: Any, cells: AnnData, codes: Array, samples: Samples, resource: pd.DataFrame, min_cells: int
 ) -> pd.DataFrame:
     """Return the scores of every pair in every sample that has the cells."""
-    tables = []
+    tables, genes = [], set(cells.var_names)
+    known = (resource["ligand"] + "_" + resource["receptor"]).map(lambda pair: set(pair.split("_")) <= genes)
     for i, name in enumerate(samples.names):
-        here = cells[codes == i].copy()
+        here = cells[[*(codes == i), True]].copy()
         n = here.obs["group"].value_counts()
-        enough = resource["source"].map(n).ge(min_cells) & resource["target"].map(n).ge(min_cells)
+        enough = known & resource["source"].map(n).ge(min_cells) & resource["target"].map(n).ge(min_cells)
         if not enough.any():
             continue
         asked = resource[enough]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # liana's, of genes that the data lack
+            warnings.simplefilter("ignore")  # liana's
             found = liana.mt.cellphonedb(
                 here,
                 groupby="group",
@@ -190,8 +192,8 @@ def _by_sample(
         tables.append(asked[_ENDS].merge(found[[*_ENDS, *_MEASURED.values()]], on=_ENDS).assign(sample=name))
     if not tables:
         raise ParameterError(
-            f"No sample has {min_cells} cells of both sides of any pair, of {MACROPHAGE} and {MALIGNANT} for example. "
-            "Lower min_cells, or add samples with both."
+            f"No sample has {min_cells} cells of both sides of any pair with genes in the data, of {MACROPHAGE} and "
+            f"{MALIGNANT} for example. Lower min_cells, or add samples with both."
         )
     return pd.concat(tables, ignore_index=True)
 

@@ -163,8 +163,8 @@ def composition_tests(
     counted = {"called": "shares as called", "expected": "expected shares"}[what]
     ax.set_xlabel(f"odds ratio of {counted} (log scale; 95 % interval over samples)")
     # Ticks are powers of two around 1, as far as the intervals reach.
-    far = float(np.nanmax(np.abs(np.log(tests[["low", "high"]].to_numpy(float))), initial=np.log(2)))
-    reach = min(int(np.ceil(far / np.log(2))), 6)
+    ends = tests[["low", "high"]].to_numpy(float).clip(1 / 64, 64)
+    reach = int(np.ceil(np.nanmax(np.abs(np.log2(ends)), initial=1)))
     step = 1 if reach <= 3 else 2
     ax.set_xticks([2.0**i for i in range(-(reach // step) * step, reach + 1, step)])
     ax.set_xlim(2.0 ** -(reach + 0.15), 2.0 ** (reach + 0.15))

@@ -67,7 +67,7 @@ def overview(material: Material) -> Section:
     png, svg = drawn(lambda: pl.states(cells, basis=name, key=material.key), svg=material.svg) or (b"", b"")
     packed = json.dumps(_packed_cells(material, cells, name), ensure_ascii=False)
     block = Embedding(title, "Cells on an embedding, coloured by state.", png, svg, note, cells=packed)
-    both = slots.read_obs(cells, material.key, ("state", "origin")).astype(str).map(pretty)
+    both = slots.read_obs(cells, material.key, ("state", "origin")).astype(str).map(pretty).reset_index(drop=True)
     crossed = pd.crosstab(both.iloc[:, 0].rename("state"), both.iloc[:, 1]).rename_axis(columns=None)
     return Section("overview", "At a glance", (numbers, block, table_of(crossed, "These cells by state and origin")))
 

@@ -14,6 +14,7 @@ from tamannot.stats import LEVEL, Array
 _STEPS, _ROUNDS, _CLOSE = 30, 40, 1e-8
 # A logit beyond this is a share that is fitted as 0 or 1: there is no estimate.
 _FAR, _FARTHEST = 14.0, 30.0
+_STRIDE = 1.7  # with steps of logits below 1.79 the likelihood never falls; longer ones can diverge
 
 
 def wilson(k: Array, n: Array) -> tuple[Array, Array]:
@@ -179,10 +180,10 @@ def _fitted(k: Array, n: Array, design: Array, weight: Array, eta: Array) -> _Fi
         w = (weight * variance)[:, :, None]
         aim = eta + (k - n * share) / variance
         beta = np.linalg.solve(transposed @ (w * design), transposed @ (w * aim[:, :, None]))
-        new = np.clip((design @ beta)[:, :, 0], -_FARTHEST, _FARTHEST)
-        close = np.abs(new - eta).max(initial=0) < _CLOSE
-        eta = new
-        if close:
+        move = np.clip((design @ beta)[:, :, 0], -_FARTHEST, _FARTHEST) - eta
+        far = np.abs(move).max(axis=1, keepdims=True, initial=0)
+        eta = eta + move * (_STRIDE / np.maximum(far, _STRIDE))
+        if far.max(initial=0) < _CLOSE:
             break
     share = expit(eta)
     variance = np.maximum(n * share * (1 - share), 1e-12)

@@ -205,9 +205,9 @@ class Labelling:
             ] = TamannotWarning
         label = pd.Categorical(found.label, categories=[*model.classes, classify.UNASSIGNED])
         status = pd.Categorical(found.status, categories=list(classify.STATUSES))
-        slots.write_obs(
-            adata, key, {"label": label, "prob": found.proba.max(axis=1).astype(np.float32), "status": status}
-        )
+        # Without the classes that no cell has, which scanpy's plots and tests fail on.
+        columns = {"label": label.remove_unused_categories(), "prob": found.proba.max(axis=1).astype(np.float32)}
+        slots.write_obs(adata, key, columns | {"status": status.remove_unused_categories()})
         slots.write_obsm(adata, slots.slot(key, "proba"), [c.replace("/", "|") for c in model.classes], found.proba)
         counts = label.value_counts()
         record: dict[str, Any] = {

@@ -90,6 +90,12 @@ def test_umap_comes_first_and_tissue_is_no_embedding(cohort, of, names, found):
     assert (block and block.title) == found
 
 
+def test_cells_may_share_their_names(placed, of):
+    expected = overview(of(placed)).blocks[-1]
+    placed.obs_names = ["AAAC-1"] * placed.n_obs
+    assert overview(of(placed)).blocks[-1].rows == expected.rows
+
+
 def test_cells_without_a_place_are_not_drawn(placed, of):
     placed.obsm["X_umap"][7] = np.nan
     block = block_of(overview(of(placed)))

@@ -60,6 +60,17 @@ def test_with_samples_of_one_size_it_is_the_quasi_binomial_of_statsmodels():
     np.testing.assert_allclose(found.high - found.low, 2 * np.abs(half))
 
 
+def test_samples_with_all_or_none_of_the_cells_are_fitted_as_by_statsmodels():
+    design = np.column_stack([np.ones(6), np.tile([0.0, 1.0], 3), np.arange(6.0)])
+    k = np.array([[130, 0, 30, 200, 200, 160], [130, 200, 0, 0, 0, 180], [0, 0, 150, 0, 0, 70]])
+    found = compare_shares(k, np.full(6, 200.0), design, 1)
+    for i in range(3):
+        model = GLM(k[i] / 200, design, family=Binomial(), var_weights=np.full(6, 200.0)).fit(scale="X2")
+        assert found.log_odds[i, 0] == pytest.approx(model.params[1], abs=1e-6)
+        assert found.p[i, 0] == pytest.approx(2 * scipy.stats.t.sf(abs(model.tvalues[1]), 3), rel=1e-5)
+    assert not found.half_added.any()
+
+
 def test_uneven_samples_weigh_by_what_they_know():
     rng = np.random.default_rng(1)
     n = uneven(rng, 1)[0]

@@ -15,6 +15,7 @@ from tamannot.pl._style import pretty
 
 STATES = ("lipid_associated", "interferon_primed", "pro_angiogenic", "inflammatory", "immunoregulatory")
 CATEGORIES = [*STATES, "transitional", "unassigned", "not_macrophage"]
+AGES = (-1.49, 1.23, -0.64, 0.88, -0.73, 0.74)
 SHARES = np.array([0.2, 0.1, 0.0, 0.15, 0.15, 0.0, 0.4])
 
 
@@ -321,6 +322,17 @@ def test_odds_ratios_are_drawn_with_their_intervals():
     assert high > tests["high"].max()
 
 
+def test_intervals_without_an_end_are_cut():
+    adata = cohort(sizes=(214, 220, 300, 144, 158, 287))
+    adata.obs["age"] = adata.obs["sample"].map(dict(zip(adata.obs["sample"].cat.categories, AGES, strict=True)))
+    state = adata.obs["tam_state"].mask(adata.obs["tam_compartment"] == "macrophage", "unassigned")
+    state.iloc[np.flatnonzero(adata.obs["sample"] == "s06")[:268]] = "lipid_associated"
+    adata.obs["tam_state"] = state
+    assert np.isinf(of(compared(adata, covariates=["age"]), "lipid_associated")["high"])
+    low, high = tam.pl.composition_tests(adata).get_xlim()
+    assert (low, high) == pytest.approx((2**-6.15, 2**6.15))
+
+
 def test_a_condition_of_samples_with_few_macrophages_is_not_called_one_condition():
     adata = cohort()
     few = (adata.obs["condition"] == "treated").to_numpy() & (np.arange(adata.n_obs) % 60 >= 7)
@@ -330,6 +342,22 @@ def test_a_condition_of_samples_with_few_macrophages_is_not_called_one_condition
     assert said.startswith("4 of 8 samples have 30 macrophages (min_cells), but each condition needs two such samples")
     assert "control 4 of 4, treated 0 of 4. Too few macrophages in s02 7, " in said
     assert "one condition" not in said
+
+
+@pytest.mark.parametrize("kind", ["category", "Int64", object])
+def test_conditions_may_be_numbers_of_which_some_are_missing(kind):
+    adata, text = cohort(sizes=(60,) * 9), cohort(sizes=(60,) * 9)
+    text.obs["condition"] = text.obs["condition"].cat.rename_categories(["0", "1"])
+    adata.obs["condition"] = text.obs["condition"].astype(int).astype(kind)
+    for each in (adata, text):
+        each.obs.loc[each.obs["sample"] == "s09", "condition"] = pd.NA
+    pd.testing.assert_frame_equal(compared(adata, reference=0), compared(text, reference="0"))
+    assert tam.get.composition(adata)["contrast"].unique() == ["1 vs 0"]
+
+
+def test_one_sample_with_few_macrophages_is_not_said_to_lack_a_condition():
+    with pytest.raises(ParameterError, match="0 of 1 samples have 30 macrophages"):
+        compared(cohort(sizes=(3,)))
 
 
 @pytest.mark.parametrize(("values", "message"), [("x", "of one condition, x"), (None, "has no value in any sample")])

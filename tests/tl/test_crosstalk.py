@@ -375,6 +375,35 @@ def test_scores_are_means_of_each_sample_and_p_permutes_samples(pairs_cohort, tm
 
 
 @has_liana
+def test_a_gene_that_no_cell_of_a_sample_has_is_zero_there(pairs_cohort):
+    adata, values = pairs_cohort, pairs_cohort.X.toarray()
+    first = (adata.obs["sample"].cat.codes == 0).to_numpy()
+    values[first, adata.var_names.get_loc("CSF1R")] = 0
+    # Cells without a gene of any pair count in the means, too.
+    genes = {gene for end in ("ligand", "receptor") for name in pairs_of_reviews()[end] for gene in name.split("_")}
+    malignant = np.flatnonzero(first & (adata.obs["truth_compartment"] == "malignant").to_numpy())
+    values[np.ix_(malignant[:5], adata.var_names.isin(genes))] = 0
+    adata.X = values
+    tam.tl.annotate(adata, tissue="brain")
+    tam.tl.ligand_receptor(adata, "sample", malignant=MALIGNANT, against="order")
+    record = adata.uns["tamannot"]["tam"]["ligand_receptor"]
+    found = record["samples"].query("ligand == 'CSF1'").sort_values("sample")
+    assert found["score"].tolist()[0] == found["receptor_mean"].tolist()[0] == 0
+    assert found["ligand_share"].iloc[0] == pytest.approx(1 - 5 / malignant.size)
+    pair = record["pairs"].loc["CSF1 CSF1R malignant macrophage"]
+    assert (pair["n_samples"], pair["n_tested"], pair["n_detected"]) == (5, 5, 4)
+
+
+@has_liana
+def test_pairs_of_which_the_data_lack_a_gene_are_left_out(pairs_cohort):
+    lost = {gene for name in pairs_of_reviews()["receptor"] for gene in name.split("_")}
+    pairs_cohort.var_names = [f"lost-{name}" if name in lost else name for name in pairs_cohort.var_names]
+    tam.tl.annotate(pairs_cohort, tissue="brain")
+    with pytest.raises(ParameterError, match="cells of both sides of any pair with genes in the data"):
+        tam.tl.ligand_receptor(pairs_cohort, "sample", malignant=MALIGNANT)
+
+
+@has_liana
 def test_crosstalk_asks_for_it(pairs_cohort):
     tam.tl.crosstalk(pairs_cohort, "sample", malignant=MALIGNANT, min_cells=10, n_bootstrap=10, ligand_receptor=True)
     record = pairs_cohort.uns["tamannot"]["tam"]["ligand_receptor"]
