@@ -246,7 +246,7 @@ def shown_labels(tables: Tables) -> list[tuple[object, ...]]:
 
 
 def _number(value: Any, how: str = ".2f") -> str:
-    return "–" if value is None or value != value else f"{value:{how}}"
+    return "–" if value is None or value != value else f"{value:{how if abs(value) < 1e5 else '.1e'}}"
 
 
 def _effect(value: Any, low: Any, high: Any) -> tuple[str, str]:

@@ -26,7 +26,7 @@ def slot(key: str, name: str) -> str:
 
 def check_key(key: str) -> str:
     """Return the key if results can be stored under it."""
-    if not key or "/" in key:
+    if not isinstance(key, str) or not key or "/" in key:
         raise ParameterError(f"key_added must be a string without '/', not {key!r}.")
     return key
 

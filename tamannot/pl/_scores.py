@@ -343,7 +343,7 @@ def _checked(
 ) -> tuple[Array, Array]:
     """Return the probability of each cell's event, or of its most probable class, and whether it was right."""
     try:
-        values = np.asarray(proba, float)
+        values = np.asarray("" if isinstance(proba, AnnData) else proba, float)  # not cell by cell
     except (TypeError, ValueError) as error:
         raise ParameterError(
             "proba must be numbers in [0, 1], one per cell, or a DataFrame of cells × classes."

@@ -43,7 +43,8 @@ def spearman(
     """
     n, exact = len(x), len(x) <= _EXACT_UP_TO
     covariates = np.empty((n, 0)) if covariates is None else covariates
-    rho, left_x, left_y, space = _correlated(x, y, covariates)
+    order = np.lexsort([*covariates.T, y, x])  # which names of samples do not change: draws are by position
+    rho, left_x, left_y, space = _correlated(x[order], y[order], covariates[order])
     if math.isnan(rho):
         return Correlation(math.nan, math.nan, n, exact)
     shuffled = left_y[_orders(n, n_permutations, rng)]
@@ -82,9 +83,9 @@ def bootstrap_interval(
     """
     if n_bootstrap < 1:
         return math.nan, math.nan
-    n = len(x)
-    drawn = np.random.default_rng(rng).integers(0, n, (n_bootstrap, n))
-    found = _partials(x[drawn], y[drawn], None if covariates is None else covariates[drawn])
+    n, covariates = len(x), np.empty((len(x), 0)) if covariates is None else covariates
+    drawn = np.lexsort([*covariates.T, y, x])[np.random.default_rng(rng).integers(0, n, (n_bootstrap, n))]
+    found = _partials(x[drawn], y[drawn], covariates[drawn])
     found = found[np.isfinite(found)]
     if not found.size:
         return math.nan, math.nan

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import anndata as ad
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -271,6 +272,7 @@ TABLE = pd.DataFrame({"a": [0.5, 0.6]})
         ([], [], {}, "empty"),
         ([0.5], [True, False], {}, "1 cells and truth 2"),
         ([1.5], [True], {}, "not probabilities"),
+        (ad.AnnData(np.zeros((3, 2))), "truth", {}, "proba must be numbers"),
         ([np.nan], [True], {}, "not probabilities"),
         (["much"], [True], {}, "must be numbers"),
         ([0.5, 0.5], ["a", "b"], {}, "yes or no"),

@@ -120,13 +120,21 @@ def test_nothing_is_said_where_one_side_is_constant_or_the_covariates_leave_noth
 
 
 def test_bootstrap_is_the_quantiles_of_resamples():
-    x, y, z = draw(14, 2, k=2)
+    x, y, z = (side[np.argsort(draw(14, 2, k=2)[0])] for side in draw(14, 2, k=2))
     rows = np.random.default_rng(4).integers(0, 14, (200, 14))
     drawn = [scipy.stats.spearmanr(x[r], y[r]).statistic for r in rows]
     assert bootstrap_interval(x, y, n_bootstrap=200, rng=4) == pytest.approx(np.quantile(drawn, [0.025, 0.975]))
     partial = [spearman(x[r], y[r], z[r], n_permutations=1).rho for r in rows]
     assert bootstrap_interval(x, y, z, n_bootstrap=200, rng=4) == pytest.approx(np.quantile(partial, [0.025, 0.975]))
     assert bootstrap_interval(x, y, n_bootstrap=200, rng=4) != bootstrap_interval(x, y, n_bootstrap=200, rng=5)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_draws_do_not_depend_on_the_order_of_the_samples(ties):
+    sides = draw(14, 2, ties=ties, k=2)
+    other = [side[np.random.default_rng(1).permutation(14)] for side in sides]
+    assert spearman(*other).p == spearman(*sides).p
+    assert bootstrap_interval(*other) == pytest.approx(bootstrap_interval(*sides), rel=1e-12)
 
 
 def test_leave_one_out_is_the_range_of_n_correlations():

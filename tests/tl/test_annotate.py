@@ -284,6 +284,7 @@ def test_key_added_names_everything(example):
         ({"sample_key": "nothing"}, "No column 'nothing' in obs.*author_label"),
         ({"compartment_key": "nothing"}, "No column 'nothing' in obs"),
         ({"key_added": "a/b"}, "without '/'"),
+        ({"key_added": 3}, "must be a string"),
         ({"species": "rat"}, "species must be 'auto'"),
     ],
 )
