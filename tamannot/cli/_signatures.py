@@ -141,8 +141,7 @@ def diff(
     for mark, gene in [*(("+", gene) for gene in added), *(("-", gene) for gene in removed)]:
         typer.echo(f"{mark} {gene.symbol}\t{gene.direction}\t{gene.weight:g}")
     for old, new in changed:
-        change = f"{old.direction} {old.weight:g} -> {new.direction} {new.weight:g}"
-        typer.echo(f"~ {new.symbol}\t{change}")
+        typer.echo(f"~ {new.symbol}\t{old.direction} {old.weight:g} -> {new.direction} {new.weight:g}")
     if not (added or removed or changed):
         typer.echo("same genes, directions and weights")
 

@@ -315,6 +315,18 @@ def test_signatures_may_be_values_and_methods_settings(example_file, example, tm
 
 
 @SCORE_FILE
+def test_of_an_annotated_file_only_what_was_scored_is_told(example_file, tmp_path):
+    tam.annotate_file(example_file, tmp_path / "a.h5ad")
+    how = {"signatures": ["origin"], "method": "mean", "min_coverage": 0}
+    summary = score_file(tmp_path / "a.h5ad", tmp_path / "o.h5ad", table=tmp_path / "a.csv", **how)
+    plain = score_file(example_file, None, table=tmp_path / "t.csv", **how)
+    assert (summary.method, summary.matrix, summary.kind) == ("mean", plain.matrix, plain.kind)
+    pd.testing.assert_frame_equal(summary.signatures, plain.signatures)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "t.csv").read_bytes()
+    assert "lipid_associated" in tam.get.scores(ad.read_h5ad(tmp_path / "o.h5ad"))  # of the annotation, which is kept
+
+
+@SCORE_FILE
 def test_the_summary_has_what_was_found(example_file, example, tmp_path):
     summary = score_file(example_file, None, table=tmp_path / "t.csv", signatures=["state"])
     with pytest.warns(tam.errors.CoverageWarning):
