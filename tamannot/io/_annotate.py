@@ -171,13 +171,9 @@ def fit_files(
     if len({(part.uns["kind"], part.uns["species"]) for part in parts}) > 1:
         return None, "Each file is annotated on its own: they differ in species or in the kind of their matrices."
     together = ad.concat(parts, join="inner", index_unique="-", keys=[str(i) for i in range(len(parts))])
-    asked = AnnotateSettings(
-        sample_key=_FILE,
-        species=parts[0].uns["species"],
-        tissue=given.tissue,
-        target_accuracy=given.target_accuracy,
-        compartment_key=None if given.compartment_key is None else _GIVEN,
-    )
+    how: dict[str, Any] = {"tissue": given.tissue, "target_accuracy": given.target_accuracy}
+    how |= {"compartment_key": None if given.compartment_key is None else _GIVEN}
+    asked = AnnotateSettings(sample_key=_FILE, species=parts[0].uns["species"], **how)
     try:
         model, _ = learn_model(together, signatures, asked, report)
     except ParameterError:
@@ -243,10 +239,12 @@ def _summary_of(adata: AnnData, key: str, path: Path, outputs: tuple[str, ...]) 
     confidence = [f"{axis}: {record.model[axis]}" for axis in ("origin", "state") if axis in record.model]
     if record.calibration_source:
         confidence.append(f"probabilities of states: {record.calibration_source.removeprefix('states: ')}")
-    counts = {}
-    of_own_model = ("model_label",) if "labels" in record.model else ()
-    for name in ("compartment", "origin", "state", "origin_status", "state_status", *of_own_model):
-        labels = read_obs(adata, key, (name,))[slot(key, name)].astype(str).value_counts()
+    columns = {"compartments": "compartment", "origins": "origin", "states": "state"}
+    columns |= {name: name for name in ("origin_status", "state_status")}
+    columns |= {"labels": "model_label"} if "labels" in record.model else {}
+    counts: dict[str, Any] = {}
+    for name, column in columns.items():
+        labels = read_obs(adata, key, (column,))[slot(key, column)].astype(str).value_counts()
         counts[name] = {str(k): int(n) for k, n in labels.items() if k != NOT_MACROPHAGE}
     return FileSummary(
         path=str(path),
@@ -257,15 +255,10 @@ def _summary_of(adata: AnnData, key: str, path: Path, outputs: tuple[str, ...]) 
         gene_ids=matrix.gene_ids,
         species=matrix.species,
         tissue=record.tissue.used if record.tissue else "",
-        compartments=counts["compartment"],
-        origins=counts["origin"],
-        states=counts["state"],
-        origin_status=counts["origin_status"],
-        state_status=counts["state_status"],
         low_coverage={str(k): round(float(v), 2) for k, v in coverage[coverage < FEW_GENES].items()},
         substitutions={str(k): str(v) for k, v in record.substitutions["found_as"].items()},
         confidence="; ".join(confidence),
         notes=tuple(record.warnings),
         outputs=outputs,
-        labels=counts.get("model_label", {}),
+        **counts,
     )
