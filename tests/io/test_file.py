@@ -282,6 +282,18 @@ def test_in_place_by_another_name_than_h5ad_is_refused_before_any_work(example, 
     assert bytes_of(tmp_path) == before
 
 
+@pytest.mark.filterwarnings("ignore:Variable names are not unique", "ignore:Writing zarr v2", "ignore:zarr v3")
+@pytest.mark.parametrize("end", [".h5ad", ".zarr"])
+def test_a_file_that_lost_its_record_is_annotated_anew(example, tmp_path, end):
+    example.obsm["tam_scores"] = np.zeros((example.n_obs, 3))  # other tools take obsm over, and leave uns behind
+    source, out = tmp_path / f"in{end}", tmp_path / f"out{end}"
+    getattr(example, f"write_{end[1:]}")(source)
+    tam.annotate_file(source, out, tissue="brain")
+    tam.tl.annotate(example, tissue="brain")
+    back = ad.read_h5ad(out) if end == ".h5ad" else ad.read_zarr(out)
+    pd.testing.assert_frame_equal(tam.get.scores(back), tam.get.scores(example))
+
+
 # Score file.
 
 
