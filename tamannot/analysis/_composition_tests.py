@@ -137,8 +137,7 @@ def compare(counted: Counted, kept: Array, design: Design, *, expected: bool) ->
         parts = np.column_stack([table.to_numpy(float), counted.rest[kept]])
     k = table.to_numpy(float)
     found = compare_shares(k.T, np.maximum(total, k.T), design.matrix, n_contrasts)
-    ratios = centred_log_ratios(parts)[:, : k.shape[1]]
-    by_ratio = compare_means(ratios, design.matrix, n_contrasts)
+    by_ratio = compare_means(centred_log_ratios(parts)[:, : k.shape[1]], design.matrix, n_contrasts)
     share = k / total[:, None]
     means = np.stack([share[design.codes == i].mean(axis=0) for i in range(len(design.conditions))])
     few = k.sum(axis=0) < _TOO_FEW

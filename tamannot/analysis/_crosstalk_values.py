@@ -136,8 +136,7 @@ def _named(
 
 def _pair(measure: Side, tam: str, malignant: str) -> Hypothesis:
     plain = Hypothesis(measure, tam, malignant)
-    written = (*PRE_SPECIFIED, *MEDIATORS, *T_CELLS)
-    return next((h for h in written if h.name == plain.name), plain)
+    return next((h for h in (*PRE_SPECIFIED, *MEDIATORS, *T_CELLS) if h.name == plain.name), plain)
 
 
 @dataclass(frozen=True)

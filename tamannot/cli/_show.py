@@ -183,8 +183,9 @@ def print_analysis(
     """Print the tables of an analysis as the rows that ``shown`` makes of them, and on stderr notes and cautions."""
     if as_json:
         said = {name: list(map(as_options, getattr(found, name))) for name in ("cautions", "notes")}
-        # One row per cell is for files.
-        tables = {n: json.loads(t.to_json(orient="records")) for n, t in found.tables.items() if t.index.name != "cell"}
+        # One row per cell is for files. An index with a name is a column: it says which sample a row is of.
+        told = {n: t.reset_index() if t.index.name else t for n, t in found.tables.items() if t.index.name != "cell"}
+        tables = {n: json.loads(t.to_json(orient="records")) for n, t in told.items()}
         about = {"path": found.path, "n_obs": found.n_obs, "parameters": dict(found.parameters)}
         print(json.dumps({**about, **tables, **said, "outputs": found.outputs}, indent=2))
     elif not quiet:

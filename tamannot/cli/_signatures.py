@@ -13,7 +13,7 @@ from typer import Argument, Option
 import tamannot as tam
 from tamannot._resources import resource_path
 from tamannot.cli._show import print_notes, print_signature, print_table
-from tamannot.errors import SignatureFormatError, SignatureNotFoundError, among, printable
+from tamannot.errors import OutputError, SignatureFormatError, SignatureNotFoundError, among, printable
 
 if TYPE_CHECKING:
     from tamannot.signature import Signature, SignatureSet
@@ -72,8 +72,7 @@ def validate(
 
     Prints each error with its file, line and reason, and exits with 2 if there are any.
     """
-    folder = path or resource_path("signatures")
-    _refuse_faults(folder)
+    _refuse_faults(folder := path or resource_path("signatures"))
     typer.echo(printable(f"{folder}: no faults"))
 
 
@@ -93,8 +92,7 @@ def lock(folder: Annotated[Path, Argument(metavar="FOLDER", help="Your library f
     text, added, n_before = extended(folder)
     if added:
         write_whole(folder / LOCK, text)
-    files = f"{len(added)} file{'s' * (len(added) != 1)}"
-    typer.echo(printable(f"{folder / LOCK}: {files} added, {n_before} there before"))
+    typer.echo(printable(f"{folder / LOCK}: {len(added)} file{'s' * (len(added) != 1)} added, {n_before} there before"))
 
 
 @app.command()
@@ -109,9 +107,9 @@ def export(
     overwrite: Annotated[bool, Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> None:
     """Write signatures for Seurat, UCell, GSEA, decoupler or scGate."""
-    from tamannot.io._output import check_target  # noqa: PLC0415
+    from tamannot.io._output import check_target, is_same  # noqa: PLC0415
 
-    if ids and signatures is None:
+    if ids and signatures is None and axis is None:
         chosen = tam.SignatureSet(tam.load_signature(i, species=species.value) for i in ids)
     else:
         chosen = _chosen(axis, species, signatures)
@@ -119,6 +117,8 @@ def export(
             raise SignatureNotFoundError(f"No signature '{unknown[0]}'.{among(unknown[0], chosen)}")
         chosen = tam.SignatureSet(chosen[i] for i in ids) if ids else chosen
     if file_format is not Format.TOML:
+        if signatures is not None and is_same(out, signatures):  # most formats hold less than the file that was read
+            raise OutputError(f"{out} is the input. Choose another name.")
         check_target(out, overwrite=overwrite)
     with print_notes():
         tam.write_signatures(chosen, out, format=file_format.value, ids=gene_ids.value)
@@ -141,8 +141,7 @@ def diff(
     for mark, gene in [*(("+", gene) for gene in added), *(("-", gene) for gene in removed)]:
         typer.echo(f"{mark} {gene.symbol}\t{gene.direction}\t{gene.weight:g}")
     for old, new in changed:
-        change = f"{old.direction} {old.weight:g} -> {new.direction} {new.weight:g}"
-        typer.echo(f"~ {new.symbol}\t{change}")
+        typer.echo(f"~ {new.symbol}\t{old.direction} {old.weight:g} -> {new.direction} {new.weight:g}")
     if not (added or removed or changed):
         typer.echo("same genes, directions and weights")
 

@@ -116,8 +116,7 @@ def _by_gene(block: RowBlock, n_vars: int, zeros: float, cells: list[Array]) -> 
             f"{_NO_ORDER}"
         )
     ranks = rankdata(filled), rankdata(total / filled)
-    varies = all(r.std() > 0 for r in ranks)
-    rising = np.corrcoef(*ranks)[0, 1] if varies else 0.0
+    rising = np.corrcoef(*ranks)[0, 1] if all(r.std() > 0 for r in ranks) else 0.0
     if rising < _RARE_IS_LARGE and zeros >= _NO_ZEROS:
         return (
             f"genes detected in few cells have the largest values (rank correlation {rising:.2f}), as after "

@@ -88,8 +88,7 @@ def write_record(adata: AnnData, key: str, record: Mapping[str, Any]) -> None:
 
 def add_to_record(adata: AnnData, key: str, section: str, value: Mapping[str, Any]) -> None:
     """Write one section of the record of a run; also where the record itself was lost, as in concatenating."""
-    stored = read_record(adata, key).stored
-    write_record(adata, key, {**stored, section: dict(value)})
+    write_record(adata, key, {**read_record(adata, key).stored, section: dict(value)})
 
 
 def is_annotated(adata: AnnData, key: str) -> bool:

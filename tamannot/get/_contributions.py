@@ -195,5 +195,4 @@ def _table_of(
     if others is not None:
         table.insert(4, "expression_others", others[0][columns])
     # ties by name, so that no order of genes shows
-    order = np.lexsort((table["gene"].to_numpy(str), -np.abs(added[some])))
-    return table.iloc[order], intercept
+    return table.iloc[np.lexsort((table["gene"].to_numpy(str), -np.abs(added[some])))], intercept

@@ -18,7 +18,7 @@ from anndata import AnnData
 
 from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings, settings
-from tamannot.classify import FEW_GENES, NOT_MACROPHAGE, AnchoredModel
+from tamannot.classify import FEW_GENES, NOT_MACROPHAGE, STATES, AnchoredModel
 from tamannot.data import read_obs, read_record, runs_of, slot
 from tamannot.errors import ParameterError, TamannotError
 from tamannot.get import annotations as annotation_table
@@ -27,9 +27,10 @@ from tamannot.io._output import part_of, place_of
 from tamannot.io._read import open_file
 from tamannot.io._targets import Outputs, RunLog, logged, reserved, write_targets
 from tamannot.io._write import SpooledTables, write_annotated
+from tamannot.scoring import make_plan
 from tamannot.scoring._features import taken
 from tamannot.scoring._rows import MOST_CELLS, spread_rows
-from tamannot.signature import Signatures
+from tamannot.signature import GeneIndex, Signature, Signatures, SignatureSet, read_ids
 from tamannot.signature._gene_index import names_of
 from tamannot.tl._annotate import call_cells, read_input, start_run
 from tamannot.tl._train import learn_model
@@ -145,8 +146,7 @@ def annotate_recorded(record: RunLog, outputs: Outputs, options: FileOptions) ->
             from tamannot.io._report import write_page  # noqa: PLC0415 - brings matplotlib
 
             page = partial(write_page, key=key, name=source.name)
-        keys = (key, *run.also)
-        write = partial(write_annotated, source, adata=adata, keys=keys, tables=tables, copied=copied)
+        write = partial(write_annotated, source, adata=adata, keys=(key, *run.also), tables=tables, copied=copied)
         write_targets(targets, write, lambda: annotation_table(adata, key).rename_axis("cell"), page)
         summary = _summary_of(adata, key, source, tuple(map(str, targets.values())))
         record.outputs, record.notes = summary.outputs, summary.notes
@@ -158,8 +158,8 @@ def fit_files(
 ) -> tuple[AnchoredModel | None, str]:
     """Fit a cohort to cells of all files, at most 40,000; return it with a note for the user.
 
-    Files that cannot be read are left out here and fail later. None: the files differ too much, or have too few
-    macrophages, and each is annotated on its own.
+    Files that cannot be read are left out here and fail later. None: the files differ too much, share too few genes,
+    or have too few macrophages, and each is annotated on its own.
     """
     parts = []
     for source in sources:
@@ -170,14 +170,15 @@ def fit_files(
         return None, "Each file is annotated on its own: fewer than two can be read."
     if len({(part.uns["kind"], part.uns["species"]) for part in parts}) > 1:
         return None, "Each file is annotated on its own: they differ in species or in the kind of their matrices."
-    together = ad.concat(parts, join="inner", index_unique="-", keys=[str(i) for i in range(len(parts))])
-    asked = AnnotateSettings(
-        sample_key=_FILE,
-        species=parts[0].uns["species"],
-        tissue=given.tissue,
-        target_accuracy=given.target_accuracy,
-        compartment_key=None if given.compartment_key is None else _GIVEN,
-    )
+    together = ad.concat(parts, index_unique="-", keys=[str(i) for i in range(len(parts))])
+    states = parts[0].uns["states"]
+    if lost := {s for part in parts for s in _covered(states, part)} - _covered(states, together):
+        fewest = min(parts, key=lambda part: part.n_vars).obs[_FILE].iloc[0]
+        few = f"they share {together.n_vars:,} genes, too few for {', '.join(sorted(lost))} ({fewest} has fewest genes)"
+        return None, f"Each file is annotated on its own: {few}."
+    how: dict[str, Any] = {"tissue": given.tissue, "target_accuracy": given.target_accuracy}
+    how |= {"compartment_key": None if given.compartment_key is None else _GIVEN}
+    asked = AnnotateSettings(sample_key=_FILE, species=parts[0].uns["species"], **how)
     try:
         model, _ = learn_model(together, signatures, asked, report)
     except ParameterError:
@@ -188,10 +189,16 @@ def fit_files(
     return model, f"{len(parts)} files are one cohort: {fitted}. --each-alone fits each file."
 
 
+def _covered(states: Sequence[Signature], cells: ad.AnnData) -> set[str]:
+    """Return the states that can be called: at least half of their genes are there."""
+    plan = make_plan(SignatureSet(states), GeneIndex(read_ids(cells.var_names.tolist()).ids).locate, cells.n_vars)
+    return {name for name, genes in zip(plan.ids, plan.coverage, strict=True) if genes.share >= FEW_GENES}
+
+
 def _part(source: Path, signatures: Signatures | None, asked: AnnotateSettings, most: int) -> ad.AnnData:
     """Read some cells spread over a file, with the genes that have a unique name."""
     with open_file(source) as adata:
-        data, _, source_rows, resolved = read_input(adata, signatures, asked)
+        data, library, source_rows, resolved = read_input(adata, signatures, asked)
         runs = spread_rows(adata.n_obs, most)
         rows = taken(source_rows.rows, runs, threads=settings.n_threads(), tick=lambda _: None)
         block = rows.block(0, rows.shape[0])
@@ -203,7 +210,7 @@ def _part(source: Path, signatures: Signatures | None, asked: AnnotateSettings, 
         if source_rows.cells.given is not None:
             obs[_GIVEN] = [source_rows.cells.given[i] for i in cells]
         part = ad.AnnData(x, obs=obs, var=pd.DataFrame(index=[symbols[c] for c in named]))
-        part.uns |= {"kind": data.kind, "species": resolved.species}
+        part.uns |= {"kind": data.kind, "species": resolved.species, "states": [library[s] for s in STATES]}
         return part
 
 
@@ -243,10 +250,12 @@ def _summary_of(adata: AnnData, key: str, path: Path, outputs: tuple[str, ...]) 
     confidence = [f"{axis}: {record.model[axis]}" for axis in ("origin", "state") if axis in record.model]
     if record.calibration_source:
         confidence.append(f"probabilities of states: {record.calibration_source.removeprefix('states: ')}")
-    counts = {}
-    of_own_model = ("model_label",) if "labels" in record.model else ()
-    for name in ("compartment", "origin", "state", "origin_status", "state_status", *of_own_model):
-        labels = read_obs(adata, key, (name,))[slot(key, name)].astype(str).value_counts()
+    columns = {"compartments": "compartment", "origins": "origin", "states": "state"}
+    columns |= {name: name for name in ("origin_status", "state_status")}
+    columns |= {"labels": "model_label"} if "labels" in record.model else {}
+    counts: dict[str, Any] = {}
+    for name, column in columns.items():
+        labels = read_obs(adata, key, (column,))[slot(key, column)].astype(str).value_counts()
         counts[name] = {str(k): int(n) for k, n in labels.items() if k != NOT_MACROPHAGE}
     return FileSummary(
         path=str(path),
@@ -257,15 +266,10 @@ def _summary_of(adata: AnnData, key: str, path: Path, outputs: tuple[str, ...]) 
         gene_ids=matrix.gene_ids,
         species=matrix.species,
         tissue=record.tissue.used if record.tissue else "",
-        compartments=counts["compartment"],
-        origins=counts["origin"],
-        states=counts["state"],
-        origin_status=counts["origin_status"],
-        state_status=counts["state_status"],
         low_coverage={str(k): round(float(v), 2) for k, v in coverage[coverage < FEW_GENES].items()},
         substitutions={str(k): str(v) for k, v in record.substitutions["found_as"].items()},
         confidence="; ".join(confidence),
         notes=tuple(record.warnings),
         outputs=outputs,
-        labels=counts.get("model_label", {}),
+        **counts,
     )

@@ -19,10 +19,10 @@ from tamannot._model_file import check_model_target
 from tamannot._progress import Progress, silent
 from tamannot._settings import AnnotateSettings
 from tamannot.analysis._samples import Samples, samples_of
-from tamannot.data import LABELS, Unpacked, check_key, read_record, slot, species_of, unpack
+from tamannot.data import LABELS, Unpacked, check_key, slot, species_of, unpack
 from tamannot.data._runs import coverage_table
 from tamannot.errors import GeneIdError, OutputError, collected_notes, tell
-from tamannot.get import coverage, scores
+from tamannot.get import scores
 from tamannot.io._output import check_target, locked, replacing
 from tamannot.io._read import open_file
 from tamannot.io._targets import Outputs, reserved, write_targets
@@ -159,8 +159,7 @@ def score_file(
     """
     source, report = Path(path), report or silent()
     with ExitStack() as stack:
-        outputs = Outputs(out, table, overwrite=overwrite, in_place=in_place)
-        targets = stack.enter_context(reserved(source, outputs))
+        targets = stack.enter_context(reserved(source, Outputs(out, table, overwrite=overwrite, in_place=in_place)))
         report("reading file")
         adata = stack.enter_context(open_file(source, key=check_key(key_added)))
         if not isinstance(signatures, Mapping):
@@ -169,27 +168,29 @@ def score_file(
         sets, methods = SignatureSet(signatures.values()), {key_added: method_of(method)}
         asked = ScoreSettings(signatures=sets, methods=methods, **choices)
         with collected_notes() as notes:
-            tell(score_all(adata, asked, report)[0])
+            said, _, records = score_all(adata, asked, report)
+            tell(said)
         report("writing")
-        write = partial(write_annotated, source, adata=adata, keys=(key_added,))
-        write_targets(targets, write, lambda: _table(adata, key_added, asked).rename_axis("cell"))
-        record, values = read_record(adata, key_added), scores(adata, key_added)
-        about = coverage(adata, key_added)[["n_genes", "n_present", "coverage"]]
+        # An annotated file has scores of other signatures under the key, maybe by another method.
+        record, write = records[key_added], partial(write_annotated, source, adata=adata, keys=(key_added,))
+        about = record["coverage"][["n_genes", "n_present", "coverage"]]
+        write_targets(targets, write, lambda: _table(adata, key_added, about.index, asked).rename_axis("cell"))
+        values = scores(adata, key_added)[about.index]
         return ScoreSummary(
             path=str(source),
             n_obs=adata.n_obs,
-            matrix=record.matrix.name,
-            kind=record.matrix.kind,
-            method=record.method["name"],
+            matrix=record["matrix"]["name"],
+            kind=record["matrix"]["kind"],
+            method=record["method"]["name"],
             signatures=about.assign(mean=values.mean(), max=values.max()),
             notes=tuple(notes),
             outputs=tuple(map(str, targets.values())),
         )
 
 
-def _table(adata: AnnData, key: str, asked: ScoreSettings) -> pd.DataFrame:
-    """Return the scores, with a null followed by z and p: ``macrophage``, ``macrophage_z`` and so on."""
-    plain = scores(adata, key)
+def _table(adata: AnnData, key: str, ids: pd.Index, asked: ScoreSettings) -> pd.DataFrame:
+    """Return the scores of a run, with a null followed by z and p: ``macrophage``, ``macrophage_z`` and so on."""
+    plain = scores(adata, key)[ids]
     if asked.null is None:
         return plain
     z, p = (scores(adata, key, kind=kind).add_suffix(f"_{kind}") for kind in ("z", "p"))

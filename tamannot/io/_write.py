@@ -58,6 +58,8 @@ class SpooledTables:
         obs = root["obs"]
         cells = obs[text(obs.attrs[_INDEX])]
         for name, columns in self._columns.items():
+            if slot(key, name) in root["obsm"]:  # of a run whose record is gone, as other tools leave uns behind
+                del root["obsm"][slot(key, name)]
             group = root["obsm"].create_group(slot(key, name))
             mark(group, "dataframe", "0.2.0")
             group.attrs["column-order"], group.attrs[_INDEX] = columns, _INDEX

@@ -58,8 +58,7 @@ def null_bins(depth: Array) -> Array:
     # A gene lies beyond the edge e if e genes are deeper than it.
     ends = np.sort(depth)[n - edges]
     bins = edges.size - np.searchsorted(ends[::-1], depth, side="right")
-    filled = np.bincount(bins, minlength=1) > 0
-    return np.asarray((np.cumsum(filled) - 1)[bins], np.int32)
+    return np.asarray((np.cumsum(np.bincount(bins, minlength=1) > 0) - 1)[bins], np.int32)
 
 
 def merge_bins(bin_of: Array, parts: Sequence[SignedGenes]) -> Groups:

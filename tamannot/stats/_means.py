@@ -116,8 +116,7 @@ def benjamini_hochberg(p: Array) -> Array:
 
 def _small_sample(df: Any) -> Any:
     """Return Hedges' exact correction."""
-    log = scipy.special.gammaln(df / 2) - scipy.special.gammaln((df - 1) / 2)
-    return np.exp(log) / np.sqrt(df / 2)
+    return np.exp(scipy.special.gammaln(df / 2) - scipy.special.gammaln((df - 1) / 2)) / np.sqrt(df / 2)
 
 
 def moderated_t(differences: Array) -> Array:

@@ -137,8 +137,7 @@ def compare_means(values: Array, design: Array, n_contrasts: int) -> Array:
     of = slice(1, 1 + n_contrasts)
     with np.errstate(invalid="ignore", divide="ignore"):
         t = beta[of].T / np.sqrt(spread[:, None] * np.diag(inverse)[of])
-    p = 2 * scipy.stats.t.sf(np.abs(t), df)
-    return np.where(np.ptp(values, axis=0)[:, None] > 0, p, np.nan)
+    return np.where(np.ptp(values, axis=0)[:, None] > 0, 2 * scipy.stats.t.sf(np.abs(t), df), np.nan)
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ def score(
         min_coverage=min_coverage,
     )
     with closing(Progress(show=settings.progress)) as progress:
-        notes, summary = score_all(adata, asked, progress)
+        notes, summary, _ = score_all(adata, asked, progress)
     tell(notes)
     logger.info(summary)
     return adata if copy else None
@@ -166,8 +166,8 @@ class ScoreSettings:
             )
 
 
-def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple[Notes, str]:
-    """Score by every method, then write all results, or none after an error; return notes and a summary."""
+def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple[Notes, str, dict[str, Any]]:
+    """Score by every method, then write all results, or none after an error; return notes, a summary and records."""
     for key in asked.methods if asked.null is not None else ():
         if shared := [i for i in slots.evidence_of(adata, key) if i in asked.signatures]:
             raise ParameterError(
@@ -179,7 +179,7 @@ def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple
     groups = [ranked] if ranked else []
     groups += [{key: m} for key, m in asked.methods.items() if key not in ranked]
     found = [(methods, *_score_group(adata, methods, asked, progress)) for methods in groups]
-    said, done = Notes(), dict[str, str]()
+    said, done, records = Notes(), dict[str, str](), dict[str, Any]()
     for methods, data, plan, bins, results in found:
         low = [o for o, c in enumerate(plan.coverage) if c.share < asked.min_coverage]
         names, missing = [plan.ids[o] for o in low], missing_genes(plan, data.index)
@@ -189,7 +189,7 @@ def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple
                 tables |= {"z": result.z, "p": result.p}
             for table in tables.values():
                 table[:, low] = np.nan
-            record = describe_run(data, plan, how, bins[key])
+            record = records[key] = describe_run(data, plan, how, bins[key])
             record["warnings"] = np.array([f"low coverage: {name}" for name in names], dtype=object)
             if slots.is_annotated(adata, key):
                 slots.add_scores(adata, key, result.ids, tables, record)
@@ -205,7 +205,7 @@ def score_all(adata: AnnData, asked: ScoreSettings, progress: Progress) -> tuple
             missing = f"{few}: {', '.join(names)}. {missing}".strip()
         if missing:
             said[missing] = CoverageWarning
-    return said, f"Scored {adata.n_obs:,} cells: {', '.join(done[key] for key in asked.methods)}."
+    return said, f"Scored {adata.n_obs:,} cells: {', '.join(done[key] for key in asked.methods)}.", records
 
 
 def _score_group(

@@ -145,6 +145,8 @@ def test_crosstalk_is_crosstalk(run, folder, cells, tmp_path):
     same(tam.get.crosstalk(ad.read_h5ad(tmp_path / "o.h5ad")), wanted)
     assert "share lipid_associated   ferroptosis_defence" in out
     assert "caution: Associations across " in err
+    found = json.loads(run("crosstalk", folder / "in.h5ad", *CROSSTALK, "--json", "--quiet")[1])
+    assert [row["sample"] for row in found["samples"]] == tam.get.crosstalk(cells, kind="samples").index.tolist()
     assert run("plot", tmp_path / "o.h5ad", "crosstalk", "-o", tmp_path / "f.png", "--quiet") == (0, "", "")
 
 
@@ -252,6 +254,7 @@ REFUSED = [
     (("plot", IN, "coverage", "-o", "f.png", "--groupby", "sample"), "does not use --groupby"),
     (("plot", IN, "composition", "-o", "f.png", "--condition", "condition"), "--condition without --sample-key"),
     (("plot", IN, "composition", "-o", "f.png"), "Run tamannot compare IN --sample-key S"),
+    (("plot", IN, "composition_tests", "--sample-key", "sample", "-o", "f.png"), "--condition C -o OUT.\n"),
     (("plot", IN, "enrichment", "-o", "f.png"), "Run tamannot enrich IN --groupby G"),
     (("plot", IN, "ferroptosis", "-o", "f.png"), "Give --sample-key."),
     (("plot", PLAIN, "states", "-o", "f.png"), "Run tamannot annotate IN -o OUT first"),

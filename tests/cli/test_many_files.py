@@ -292,6 +292,22 @@ def test_files_get_the_labels_of_one_object(tumours, samples, tmp_path, run):
 
 @QUIET
 @pytest.mark.usefixtures("workers_at_once")
+def test_a_file_with_few_genes_takes_no_state_from_the_others(tumours, samples, tmp_path, run):
+    out = tmp_path / "out"
+    ad.read_h5ad(samples[1])[:, ::4].copy().write_h5ad(samples[1])
+    code, _, err = run("annotate", *samples, "--out-dir", out, "--tissue", "brain")
+    assert code == 0, err
+    assert "Each file is annotated on its own: they share 750 genes, too few for " in err
+    assert f"lipid_associated, pro_angiogenic ({samples[1]} has fewest genes)." in err
+    alone = tumours[tumours.obs["tumour"] == "ruled"].copy()
+    tam.tl.annotate(alone, tissue="brain")
+    found = ad.read_h5ad(out / "ruled.h5ad").obs["tam_state"]
+    assert (found == "lipid_associated").sum() > 20
+    assert found.tolist() == alone.obs["tam_state"].tolist()
+
+
+@QUIET
+@pytest.mark.usefixtures("workers_at_once")
 def test_each_alone_learns_for_each(tumours, samples, tmp_path, run):
     out = tmp_path / "out"
     code, _, err = run("annotate", *samples, "--out-dir", out, "--tissue", "brain", "--each-alone")

@@ -85,6 +85,7 @@ _REFUSED = [
     (("score", "narrow.h5ad", "-o", "o.h5ad", "--signatures", "narrow.gmt", "--method", "aucell"), ""),
     (("score", "narrow.h5ad", "-o", "o.h5ad", "--signatures", "narrow.gmt", "--method", "module"), ""),
     (("score", "in.h5ad", "-o", "o.h5ad", "--method", "mean", "--null"), "Leave it out"),
+    (("score", "called.h5ad", "-o", "o.h5ad", "--null"), "Score the file from before the annotation."),
     (("train", "in.h5ad", "-o", "m.npz"), "run tamannot annotate"),
     (("train", "in.h5ad", "-o", "m.npz", "--labels", "hal"), "Did you mean 'half'?"),
     (("train", "in.h5ad", "-o", "m.npz", "--labels", "half", "--tissue", "brain"), "--tissue, --compartment-key"),

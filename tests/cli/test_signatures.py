@@ -56,6 +56,18 @@ def test_export_and_read_back(run, tmp_path):
     assert run("export", "--axis", "state", "--format", "gmt", "-o", path, "--overwrite")[0] == 0
 
 
+def test_export_keeps_the_file_that_it_reads_and_ids_of_the_axis(run, tmp_path):
+    path = tmp_path / "own.json"
+    assert run("export", "m1", "--format", "json", "-o", path)[0] == 0
+    before = path.read_bytes()
+    code, _, err = run("export", "--signatures", path, "--format", "gmt", "-o", path, "--overwrite")
+    assert (code, "own.json is the input. Choose another name." in err) == (2, True)
+    assert path.read_bytes() == before
+    code, _, err = run("export", "m1", "--axis", "state", "--format", "gmt", "-o", tmp_path / "x.gmt")
+    assert (code, "No signature 'm1'." in err) == (2, True)
+    assert run("export", "m1", "--axis", "polarization", "--format", "gmt", "-o", tmp_path / "x.gmt")[0] == 0
+
+
 def test_export_says_what_is_lost(run, tmp_path):
     _, _, err = run("export", "immunoregulatory", "--format", "ucell", "-o", tmp_path / "x.csv")
     assert "note: " in err

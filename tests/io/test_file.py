@@ -282,6 +282,18 @@ def test_in_place_by_another_name_than_h5ad_is_refused_before_any_work(example, 
     assert bytes_of(tmp_path) == before
 
 
+@pytest.mark.filterwarnings("ignore:Variable names are not unique", "ignore:Writing zarr v2", "ignore:zarr v3")
+@pytest.mark.parametrize("end", [".h5ad", ".zarr"])
+def test_a_file_that_lost_its_record_is_annotated_anew(example, tmp_path, end):
+    example.obsm["tam_scores"] = np.zeros((example.n_obs, 3))  # other tools take obsm over, and leave uns behind
+    source, out = tmp_path / f"in{end}", tmp_path / f"out{end}"
+    getattr(example, f"write_{end[1:]}")(source)
+    tam.annotate_file(source, out, tissue="brain")
+    tam.tl.annotate(example, tissue="brain")
+    back = ad.read_h5ad(out) if end == ".h5ad" else ad.read_zarr(out)
+    pd.testing.assert_frame_equal(tam.get.scores(back), tam.get.scores(example))
+
+
 # Score file.
 
 
@@ -312,6 +324,18 @@ def test_signatures_may_be_values_and_methods_settings(example_file, example, tm
     tam.tl.score(example, own, method=tam.UCell(max_rank=500))
     table = pd.read_csv(tmp_path / "t.csv", index_col="cell")
     np.testing.assert_allclose(table, tam.get.scores(example), rtol=1e-6)
+
+
+@SCORE_FILE
+def test_of_an_annotated_file_only_what_was_scored_is_told(example_file, tmp_path):
+    tam.annotate_file(example_file, tmp_path / "a.h5ad")
+    how = {"signatures": ["origin"], "method": "mean", "min_coverage": 0}
+    summary = score_file(tmp_path / "a.h5ad", tmp_path / "o.h5ad", table=tmp_path / "a.csv", **how)
+    plain = score_file(example_file, None, table=tmp_path / "t.csv", **how)
+    assert (summary.method, summary.matrix, summary.kind) == ("mean", plain.matrix, plain.kind)
+    pd.testing.assert_frame_equal(summary.signatures, plain.signatures)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "t.csv").read_bytes()
+    assert "lipid_associated" in tam.get.scores(ad.read_h5ad(tmp_path / "o.h5ad"))  # of the annotation, which is kept
 
 
 @SCORE_FILE
