@@ -228,11 +228,13 @@ def _call_block(
     z = origin_z(scores)
     origin = call_origin(scores, is_macrophage, panels.origin_genes, brain=cohort.brain, middle=cohort.middle)
     nearest = np.where((z[:, 0] - z[:, 1] > cohort.middle) & cohort.brain, 0, 1)
-    fit = cohort.states.regression
-    products = None if fit is None else x[:, fit.columns] @ fit.coef.T
+    products = None
+    if (fit := cohort.states.regression) is not None:  # all columns: to select some takes longer than their zeros
+        wide = np.zeros((panels.n_vars, len(fit.coef)))
+        np.add.at(wide, fit.columns, fit.coef.T)
+        products = x @ wide
     coverage = [panels.coverage[s] for s in STATES]
-    state = _state.call_state(cohort.states, scored, products, nearest, coverage, mixed)
-    state = state.only_macrophages(is_macrophage)
+    state = _state.call_state(cohort.states, scored, products, nearest, coverage, mixed).only_macrophages(is_macrophage)
     if cells.given is None:
         doublet = is_macrophage & cohort.is_doublet(compartment.proba[:, panels.rivals], other, cells.sample)
         state = state.set_aside(doublet, _state.MIXED_LINEAGE)

@@ -87,9 +87,7 @@ def bootstrap_interval(
     drawn = np.lexsort([*covariates.T, y, x])[np.random.default_rng(rng).integers(0, n, (n_bootstrap, n))]
     found = _partials(x[drawn], y[drawn], covariates[drawn])
     found = found[np.isfinite(found)]
-    if not found.size:
-        return math.nan, math.nan
-    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if found.size else (math.nan, math.nan)
     return float(low), float(high)
 
 
