@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
 
 from tamannot._progress import Progress
 from tamannot._settings import AnnotateSettings, in_order
@@ -123,11 +124,12 @@ def _fit(
     report("states", found.size)
     halves, scale = first.scored.halves[found], first.scored.scale[found]
     activities = []
-    for origin, baselines in enumerate(BASELINES):
-        here = np.flatnonzero(nearest == origin)
-        here = np.sort(here[np.argsort(order[here], kind="stable")[:_MOST_MACROPHAGES]])
-        evidence = halves[here], scale[here], weight[here]
-        activities.append(fit_activities(*evidence, panels.state_genes, baselines, _EXPERIMENTAL))
+    with threadpool_limits(1):  # the same sums whatever the machine; and threads of BLAS would wait for a busy core
+        for origin, baselines in enumerate(BASELINES):
+            here = np.flatnonzero(nearest == origin)
+            here = np.sort(here[np.argsort(order[here], kind="stable")[:_MOST_MACROPHAGES]])
+            evidence = halves[here], scale[here], weight[here]
+            activities.append(fit_activities(*evidence, panels.state_genes, baselines, _EXPERIMENTAL))
     # How far above the baseline each program is, and how far where it is active: what amounts are relative to.
     probability, lift = _state.lifts_of(activities, halves, scale, nearest)
     active = np.where(probability > 0.5, probability, 0.0) * weight[:, None]
@@ -202,8 +204,10 @@ class Calls:
 
 def expression_of(block: RowBlock, kind: str, n_vars: int) -> sp.csr_array:
     """Return what classifiers see, cells × genes: ``log1p`` of 10,000 per cell; log values are unchanged."""
-    values = on_scale(block, 0.0 if kind == "log" else TARGET)
-    return sp.csr_array((values, block.indices, block.indptr), shape=(block.indptr.size - 1, n_vars))
+    values, ends = on_scale(block, 0.0 if kind == "log" else TARGET), block.indptr
+    if ends[-1] <= np.iinfo(block.indices.dtype).max:  # of two types scipy would make all indices the wider one
+        ends = ends.astype(block.indices.dtype)
+    return sp.csr_array((values, block.indices, ends), shape=(ends.size - 1, n_vars))
 
 
 def _compartments_of(x: sp.csr_array, scored: Scored, panels: Panels, cells: Cells) -> Call:
@@ -229,7 +233,7 @@ def _call_block(
     origin = call_origin(scores, is_macrophage, panels.origin_genes, brain=cohort.brain, middle=cohort.middle)
     nearest = np.where((z[:, 0] - z[:, 1] > cohort.middle) & cohort.brain, 0, 1)
     products = None
-    if (fit := cohort.states.regression) is not None:  # all columns: to select some takes longer than their zeros
+    if (fit := cohort.states.regression) is not None:  # all columns: to select most takes longer than their zeros
         wide = np.zeros((panels.n_vars, len(fit.coef)))
         np.add.at(wide, fit.columns, fit.coef.T)
         products = x @ wide

@@ -12,6 +12,7 @@ from tamannot.classify._call import AMBIGUOUS, ASSIGNED, LOW_COVERAGE, LOW_SIGNA
 from tamannot.classify._reference import Species, finder, load_profiles
 from tamannot.errors import ParameterError
 from tamannot.scoring import NullScores
+from tamannot.scoring._expression import sums_of_columns
 from tamannot.scoring._njit import Array
 from tamannot.signature import GeneIndex
 from tamannot.stats._classifiers import fit_multinomial
@@ -50,10 +51,8 @@ class Gate:
 
     def log_odds(self, x: sp.csr_array) -> tuple[Array, Array]:
         """Return the margin of each compartment, cells × compartments, and the features detected in each cell."""
-        x, each = x[:, self._columns], np.ones(self._columns.size)
-        squares = sp.csr_array((x.data**2, x.indices, x.indptr), shape=x.shape) @ each
-        detected = sp.csr_array((np.sign(x.data), x.indices, x.indptr), shape=x.shape) @ each
-        return x @ self._weights / np.sqrt(np.maximum(squares, 1e-12))[:, None] + self._intercept, detected
+        products, squares, detected = sums_of_columns(x, self._columns, self._weights)
+        return products / np.sqrt(np.maximum(squares, 1e-12))[:, None] + self._intercept, detected
 
     def lead(self, x: sp.csr_array) -> Array:
         """Return the margin of macrophages minus the highest other margin, for each cell."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from tamannot._progress import Tick, no_tick
 from tamannot.scoring._engine import Scores
 from tamannot.scoring._njit import Array, njit
-from tamannot.scoring._plan import Arms, Part, Plan, pack_arms
+from tamannot.scoring._plan import Arms, Part, Plan, ScoreMethod, pack_arms
 from tamannot.scoring._ranks import longest_row
 from tamannot.scoring._rows import RowBlock, RowSource, as_floats, each_block, first_from
 from tamannot.scoring._sums import find_hits
@@ -189,24 +189,15 @@ class Combination(NamedTuple):
     constant: float = 0.0
 
 
-class LinearMethod(ABC):
+class LinearMethod(ScoreMethod):
     """Settings of a score that is a weighted sum of expression values."""
 
     scale: Scale  # whether counts are brought to logarithms
 
     @property
     @abstractmethod
-    def name(self) -> str:
-        """Name of the method in provenance."""
-
-    @property
-    @abstractmethod
     def looks_at_cells(self) -> bool:
         """Whether a cell's score depends on the other cells, through the statistics of genes."""
-
-    @abstractmethod
-    def check(self, part: Part, n_vars: int) -> None:
-        """Refuse a signature that the method cannot score, or data that it cannot score in."""
 
     @abstractmethod
     def combination(self, part: Part, genes: GeneStatistics | None) -> Combination:
@@ -239,6 +230,34 @@ def _part_sums(sets: Arms, constant: Array, target: float, block: RowBlock) -> A
     found = np.empty((block.indptr.size - 1, constant.size), np.float32)
     weighted_sums((as_floats(block.values), block.indices, block.indptr), target, sets, constant, found)
     return found
+
+
+def sums_of_columns(x: sp.csr_array, columns: Array, weights: Array) -> tuple[Array, Array, Array]:
+    """Return ``x[:, columns] @ weights``; and over these columns the sum of squares, and how many are not 0."""
+    place, used = np.zeros(x.shape[1], np.int32), np.zeros(x.shape[1], np.uint8)
+    place[columns], used[columns] = np.arange(columns.size), 1
+    sums, beside = np.zeros((x.shape[0], weights.shape[1])), np.zeros((x.shape[0], 2))
+    _sum_columns((x.data, x.indices, x.indptr), place, used, weights, (sums, beside))
+    return sums, beside[:, 0], beside[:, 1]
+
+
+@njit
+def _sum_columns(
+    rows: tuple[Array, Array, Array], place: Array, used: Array, weights: Array, out: tuple[Array, Array]
+) -> None:
+    values, indices, indptr = rows
+    hits = np.empty(longest_row(indptr) + 1, np.int64)
+    for i in range(indptr.size - 1):
+        genes, row = indices[indptr[i] : indptr[i + 1]], values[indptr[i] : indptr[i + 1]]
+        sums, beside = out[0][i], out[1][i]
+        of_cell = hits[: find_hits(genes, used, hits)]
+        for j in of_cell:
+            of_gene = weights[place[np.uint32(genes[j])]]
+            for c in range(of_gene.size):
+                sums[c] += row[j] * of_gene[c]
+        for j in of_cell:  # apart from these sums, which are of many numbers at once
+            beside[0] += row[j] * row[j]
+            beside[1] += np.float64(row[j] != 0.0)
 
 
 @njit

@@ -16,7 +16,7 @@ from tamannot._progress import Tick, no_tick
 from tamannot._settings import in_order
 from tamannot.scoring._expression import TARGET, to_log
 from tamannot.scoring._njit import Array
-from tamannot.scoring._rows import RUN, DistributedRows, RowBlock, RowSource, joined, seen_in, spread_rows
+from tamannot.scoring._rows import RUN, DistributedRows, RowBlock, RowSource, as_floats, joined, seen_in, spread_rows
 
 Scale = Literal["log1p_cp10k", "ranks"]
 SCALES: tuple[Scale, ...] = ("log1p_cp10k", "ranks")
@@ -83,6 +83,11 @@ def to_features(values: Array, indptr: Array, scale: Scale, base: float | None) 
     On the scale of ranks, the mean rank from below among the detected genes of each cell, in (0, 1); 0 for zeros.
     ``base`` is that of the logarithms, if the values are such; None for counts and linear values.
     """
+    return _to_features(values, indptr, scale, base).astype(np.float64, copy=False)
+
+
+def _to_features(values: Array, indptr: Array, scale: Scale, base: float | None) -> Array:
+    """Return what `to_features` does, or the values themselves if all are features: to rank few bits is faster."""
     if scale == "ranks":
         ranks = np.zeros(values.size)
         for start, stop in pairwise(indptr.tolist()):
@@ -90,7 +95,7 @@ def to_features(values: Array, indptr: Array, scale: Scale, base: float | None) 
             if detected.size:
                 ranks[detected] = (scipy.stats.rankdata(values[detected]) - 0.5) / detected.size
         return ranks
-    out, size = values.astype(np.float64), np.diff(indptr)
+    size = np.diff(indptr)
     rest = np.ones(size.size, bool)
     if base == np.e:
         # Rows of natural logarithms of one plus what sums to the target stay as they are.
@@ -99,6 +104,9 @@ def to_features(values: Array, indptr: Array, scale: Scale, base: float | None) 
         rest = size > 0
         total = np.add.reduceat(exponentials, indptr[:-1][rest]) - size[rest] if values.size else np.empty(0)
         rest[rest] = ~(np.abs(total / TARGET - 1) <= _EXACT)  # also those with NaN
+        if not rest.any():
+            return as_floats(values)
+    out = values.astype(np.float64)
     entries = slice(None) if rest.all() else np.repeat(rest, size)
     linear = out[entries] if base is None else np.expm1(out[entries] * np.log(base))
     to_log(linear, np.append(0, np.cumsum(size[rest])), TARGET)
@@ -116,7 +124,7 @@ class ScaledRows:
     def block(self, start: int, stop: int) -> RowBlock:
         """Return rows ``start`` to ``stop``."""
         block = self._rows.block(start, stop)
-        values = to_features(block.values, block.indptr, self._scale, self._base)
+        values = _to_features(block.values, block.indptr, self._scale, self._base)
         return RowBlock(values, block.indices, block.indptr)
 
 

@@ -157,8 +157,8 @@ class RowBlock:
 
     def totals(self, entries: Array) -> Array:
         """Return the sum over each row of one number an entry; of truths, how many."""
-        ends = np.cumsum(entries, dtype=np.float64)
-        return np.diff(np.concatenate([[0.0], ends])[self.indptr])
+        sums = np.add.reduceat(np.append(entries, entries.dtype.type(0)), self.indptr[:-1], dtype=np.float64)
+        return np.where(np.diff(self.indptr) > 0, sums, 0.0)
 
     @property
     def bits(self) -> NDArray[np.unsignedinteger[Any]]:
