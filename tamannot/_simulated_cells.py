@@ -127,9 +127,7 @@ class Design:
             return share
         before, after = sum(share[k] for k in shifted), sum(shifted.values())
         if after >= 1:
-            raise ParameterError(
-                f"shift raises {', '.join(shifted)} to {after:.2f} of all cells: shares must be below 1."
-            )
+            raise ParameterError(f"shift raises {', '.join(shifted)} to {after:.2f} of cells: shares must be below 1.")
         room = (1 - after) / (1 - before)
         return {k: shifted.get(k, v * room) for k, v in share.items()}
 

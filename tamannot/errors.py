@@ -106,27 +106,12 @@ _NEAR, _SHOWN, _SHORT = 3, 20, 3
 
 
 def printable(text: object) -> str:
-    r"""Return a text in one line, whatever does not print (control characters, lone surrogates) as an escape.
-
-    Examples
-    --------
-    >>> print(printable("T" + chr(27) + "[31mAM"))
-    T\x1b[31mAM
-    """
-    words = str(text)
-    if words.isprintable():
-        return words
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+    """Return a text in one line, whatever does not print (control characters, lone surrogates) as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def nearest(word: str, known: Iterable[object]) -> str:
-    """Return a suggestion of up to three known names, with a space before it; or an empty string.
-
-    Examples
-    --------
-    >>> nearest("Sampel", ["sample", "patient"])
-    " Did you mean 'sample'?"
-    """
+    """Return a suggestion of up to three known names, with a space before it; or an empty string."""
     by_lower = {name.lower(): name for name in map(str, known)}
     cutoff = 0.5 if len(word) <= _SHORT else 0.6  # of a short word one letter is much
     near = [repr(by_lower[n]) for n in difflib.get_close_matches(word.lower(), by_lower, n=_NEAR, cutoff=cutoff)]

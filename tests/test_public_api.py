@@ -247,7 +247,7 @@ _MORE: dict[str, Any] = {
 
 
 _GIVEN = {
-    "path": ("x.h5ad", r"anndata\.read_h5ad\('x\.h5ad'\), or annotate the file itself with tamannot\.annotate_file"),
+    "path": ("x.h5ad", r"anndata\.read_h5ad\('x\.h5ad'\), or annotate the file with tamannot\.annotate_file"),
     "zarr": (Path("x.zarr"), r"anndata\.read_zarr\('x\.zarr'\)"),
     "table": (pd.DataFrame(np.ones((2, 2))), r"not a DataFrame.*anndata\.AnnData\(table\)"),
     "matrix": (sp.csr_matrix(np.ones((2, 2))), "not a csr_matrix"),

@@ -109,14 +109,15 @@ def composition(
         raise ParameterError(
             f"counts must be 'called' or 'expected', and min_cells at least 1, not {counts!r} and {min_cells}."
         )
+    if condition is None and (covariates or reference is not None):
+        raise ParameterError("A reference and covariates need a comparison: pass condition=, or leave them out.")
+    covariates = (covariates,) if isinstance(covariates, str) else covariates
     samples = samples_of(adata, sample_key)
     counted = count_labels(adata, key, axis, samples, depth=depth and condition is not None)
     _refuse_cells(samples, sample_key)
     table, terms, order = _table_of(adata, samples, counted, condition, covariates, min_cells)
     if counts == "expected" and counted.expected is None:
-        raise ParameterError(
-            f"The {axis} labels have no probabilities, which expected counts need. Use counts='called'."
-        )
+        raise ParameterError(f"The {axis} labels have no probabilities, as expected counts need. Use counts='called'.")
     shares = _by_sample_and_label(counted.called, counted, table).astype({"n_cells": int})
     low, high = wilson(shares["n_cells"].to_numpy(), shares["n_total"].to_numpy())
     record: dict[str, Any] = {"shares": shares.assign(low=low, high=high), "samples": table.reset_index()}

@@ -119,6 +119,7 @@ def crosstalk(
     Lane). q by Benjamini and Hochberg, refused where n! < 2m / 0.05 for m tests of n samples.
     """
     adata = slots.to_work_on(adata, copy=copy)
+    covariates = (covariates,) if isinstance(covariates, str) else covariates
     if shares not in ("expected", "called"):
         raise ParameterError(f"shares must be 'expected' or 'called', not {shares!r}.")
     if n_bootstrap < 0 or min_cells < 1:

@@ -250,9 +250,7 @@ def _effects(groups: Groups, means: Array, n: Array, programs: Programs, min_cel
 def _cautions(groups: Groups, effects: pd.DataFrame, genes: pd.DataFrame) -> list[str]:
     said = []
     if few := sorted(set(effects.loc[effects["n_samples"] < MIN_SAMPLES, "label"])):
-        said.append(
-            f"Fewer than {MIN_SAMPLES} samples have enough cells of {', '.join(few)}, so these have no interval."
-        )
+        said.append(f"Fewer than {MIN_SAMPLES} samples have enough cells of {', '.join(few)}: these have no interval.")
     hardly = genes.groupby("gene")["share_detected"].max()
     if (silent := int((hardly < _HARDLY).sum())) > 0:
         said.append(

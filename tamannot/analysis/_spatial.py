@@ -94,14 +94,12 @@ def regions(
     ['signature', 'correlation', 'low', 'high', 'p', 'q', 'n_samples', 'n_spots']
     """
     if (region is None) == (distance is None):
-        raise ParameterError(
-            "Give either region= or distance=, a column of obs: positions in the tissue are never inferred."
-        )
+        raise ParameterError("Give either region= or distance=, a column of obs: positions are never inferred.")
     coordinates_of(adata)
     adata = slots.to_work_on(adata, copy=copy)
     slots.read_record(adata, key)
     scores = slots.read_table(adata, key, kind)
-    wanted = scores.columns if signatures is None else list(signatures)
+    wanted = scores.columns if signatures is None else [signatures] if isinstance(signatures, str) else list(signatures)
     if absent := [s for s in wanted if s not in scores]:
         raise ParameterError(f"'{absent[0]}' was not scored under the key '{key}'.{among(absent[0], scores.columns)}")
     scores = scores[wanted]
@@ -200,9 +198,7 @@ def _cautions(tests: pd.DataFrame, of_samples: pd.DataFrame, samples: Samples, s
     elif most < _FEW_SAMPLES:
         said.append(f"Only {most} samples could be compared.")
     if absent := sorted(set(samples.names) - set(of_samples["sample"])):
-        said.append(
-            f"No value, because there are too few spots (fewer than {_MIN_SPOTS} in a region): {', '.join(absent)}."
-        )
+        said.append(f"No value, because of too few spots (fewer than {_MIN_SPOTS} in a region): {', '.join(absent)}.")
     if unknown := tests.loc[tests["n_samples"] == 0, "signature"].unique().tolist():
         said.append(f"No value: {', '.join(unknown)}.")
     return said

@@ -49,51 +49,28 @@ class _Fields(ModelFields):
 class Classifier(Kept):
     """A classifier trained on labelled cells; it cannot contain code.
 
-    Parameters
-    ----------
-    classes
-        Names of the labels, sorted.
-    symbols, ensembl
-        Genes of the features; an Ensembl id is ``""`` where none is known.
-    coef, intercept
-        Of the multinomial logistic regression with balanced classes: shapes ``(n_classes, n_genes)`` and
-        ``(n_classes,)``. A margin is a cell's features times ``coef`` plus ``intercept``.
-    slope, offset
-        Probabilities are the softmax of ``slope * margin + offset``, fitted to held-out cells; one offset a class.
-    centroids
-        Mean features of each class, shape ``(n_classes, n_genes)``.
-    depth, similarity
-        Cells less similar than this to every class are unfamiliar: `similarity_of` for a cell of so many features
-        detected, log2, rising. Shape ``(n_depths,)``.
-    threshold
-        Minimum probability of an assigned label; None: no threshold reached the target accuracy.
-    scale
-        Of the features.
-    species
-        ``human``, ``mouse`` or ``unknown``.
-    labels
-        Name of the labels, such as their column of ``obs``.
-    training, metrics
-        Description of the training data, and metrics on held-out cells; plain values only.
+    A margin is a cell's features times ``coef`` plus ``intercept``, of a multinomial logistic regression with balanced
+    classes. Probabilities are the softmax of ``slope * margin + offset``, fitted to held-out cells. A cell is
+    unfamiliar if it is less similar to every class than ``similarity`` at its number of detected features, ``depth``.
     """
 
     kind: ClassVar[str] = "labels"
-    classes: tuple[str, ...]
-    symbols: tuple[str, ...] = field(repr=False)
-    ensembl: tuple[str, ...] = field(repr=False)
-    coef: Array = field(repr=False)
-    intercept: Array = field(repr=False)
+    classes: tuple[str, ...]  # names of the labels, sorted
+    symbols: tuple[str, ...] = field(repr=False)  # of the genes of the features
+    ensembl: tuple[str, ...] = field(repr=False)  # ``""`` where none is known
+    coef: Array = field(repr=False)  # classes × genes
+    intercept: Array = field(repr=False)  # one a class
     slope: float = field(repr=False)
-    offset: Array = field(repr=False)
-    centroids: Array = field(repr=False)
-    depth: Array = field(repr=False)
-    similarity: Array = field(repr=False)
-    threshold: float | None
-    scale: Scale
+    offset: Array = field(repr=False)  # one a class
+    centroids: Array = field(repr=False)  # mean features, classes × genes
+    depth: Array = field(repr=False)  # log2 of the number of detected features, rising
+    similarity: Array = field(repr=False)  # as of `similarity_of`, one a depth
+    threshold: float | None  # least probability of an assigned label; None: none reached the target accuracy
+    scale: Scale  # of the features
     species: Literal["human", "mouse", "unknown"]
-    labels: str
-    training: Mapping[str, Any] = field(repr=False)
-    metrics: Mapping[str, Any] = field(repr=False)
+    labels: str  # name of the labels, such as their column of ``obs``
+    training: Mapping[str, Any] = field(repr=False)  # description of the training cells; plain values only
+    metrics: Mapping[str, Any] = field(repr=False)  # on held-out cells; plain values only
 
     def coverage(self, columns: Array) -> float:
         """Return the share of the genes that are in the data, each by the size of its coefficients, 0 to 1."""

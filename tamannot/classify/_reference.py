@@ -41,7 +41,7 @@ BASELINES = (
 @lru_cache(maxsize=2)
 def load_profiles(species: Species) -> tuple[tuple[str, ...], Array, Array]:
     """Return genes (``""``: no orthologue), compartments, and log1p of ten thousand per cell of mean profiles."""
-    with np.load(files("tamannot.classify").joinpath("profiles.npz").open("rb"), allow_pickle=False) as kept:
+    with (files("tamannot.classify") / "profiles.npz").open("rb") as file, np.load(file, allow_pickle=False) as kept:
         names = kept["symbol" if species == "human" else "mouse"]
         return tuple(names.tolist()), kept["compartment"], kept["steps"] * 0.04
 

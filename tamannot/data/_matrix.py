@@ -72,9 +72,9 @@ def candidates(adata: AnnData, layer: str | None) -> list[MatrixInspection]:
     if layer is not None and layer not in (*usual, *layers):
         raise ParameterError(f"No layer '{layer}' in the data.{among(layer, dict.fromkeys(usual + layers))}")
     if layer is None and not usual:
-        raise MatrixError(
-            "The data have no expression matrix: X is empty, and neither raw nor a layer 'counts' exists."
-        )
+        hint = f" Choose one of the layers with layer=: {', '.join(layers)}." if layers else ""
+        none = "The data have no expression matrix: X is empty, and neither raw nor a layer 'counts' exists."
+        raise MatrixError(f"{none}{hint}")
     of_var = cache(lambda: features_of(loaded(adata.var)))
     found = []
     for name in usual if layer is None else [layer]:

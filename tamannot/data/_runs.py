@@ -15,7 +15,7 @@ from tamannot.data._record import LATEST, SCORED, UNS, RunRecord, variant_of
 from tamannot.data._sections import ScoredRecord
 from tamannot.data._slots import LABELS, TABLES, check_adata, loaded, read_table, slot, write_obsm
 from tamannot.data._unpack import Unpacked
-from tamannot.errors import ResultNotFoundError, some_of
+from tamannot.errors import ParameterError, ResultNotFoundError, TamannotWarning, some_of, tell
 from tamannot.scoring import Method, Plan
 from tamannot.scoring._njit import Array
 from tamannot.signature import GeneIndex
@@ -39,6 +39,12 @@ _SLOTS = frozenset((*TABLES.values(), *_OF_MODEL, *(name for names in SLOTS_OF_S
 def to_work_on(adata: AnnData, *, copy: bool) -> AnnData:
     """Return the object, or a copy, with ``obs`` and ``var`` in memory; its matrices stay where they are."""
     runs_of(adata)
+    if adata.isbacked and (copy or adata.is_view):  # anndata cannot copy it, or would after all the work
+        what = "a view" if adata.is_view else "a copy"
+        raise ParameterError(
+            f"The object is backed by {adata.filename}, and {what} of it cannot take results. Load it first, "
+            "adata.to_memory(), or annotate the file itself with tamannot.annotate_file."
+        )
     target = adata.copy() if copy else adata
     for name in ("obs", "var"):
         if not isinstance(table := getattr(adata, name), pd.DataFrame):
@@ -140,7 +146,7 @@ def write_analysis(
     stand side by side.
     """
     run = read_record(adata, key)
-    new: Any = _storable(record)
+    new: Any = _storable({**record, "n_cells": adata.n_obs})
     if of is not None:
         variant = variant_of(of)
         new = {k: v for k, v in run.variants(name).items() if k != variant} | {variant: new}
@@ -168,6 +174,9 @@ def read_analysis(
             f"There are no results '{name}' of '{chosen}' under the key '{key}'. Available: "
             f"{', '.join(found) or 'none'}."
         )
+    if (n := str(found[chosen].get("n_cells", adata.n_obs))) != str(adata.n_obs):
+        now = f"the object now has {adata.n_obs}. Run tamannot.{call} again."
+        tell({f"The results '{name}' are of {n} cells, but {now}": TamannotWarning})
     return found[chosen]
 
 

@@ -40,9 +40,7 @@ def check_adata(adata: object) -> None:
     if isinstance(adata, str | os.PathLike):
         read = "read_zarr" if str(adata).rstrip("/").endswith(".zarr") else "read_h5ad"
         line = f"anndata.{read}({os.fspath(adata)!r})"
-        what = (
-            f"the path of a file. Read it first with {line}, or annotate the file itself with tamannot.annotate_file."
-        )
+        what = f"the path of a file. Read it first with {line}, or annotate the file with tamannot.annotate_file."
     elif hasattr(adata, "shape"):
         what = f"a {name}. Create one (cells × genes) first: anndata.AnnData(table), with the gene names in var_names."
     elif isinstance(adata, list | tuple | dict):

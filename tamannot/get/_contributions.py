@@ -139,9 +139,7 @@ def _means_of_called(
 ) -> tuple[_Mean, _Mean]:
     label = labels[0]
     if axis not in slots.AXES:
-        raise ParameterError(
-            f"No cell is called '{label}', because the axis {axis} has no labels. Pass a cell as well."
-        )
+        raise ParameterError(f"No cell is called '{label}', as the axis {axis} has no labels. Pass a cell as well.")
     column = slots.labels_of(adata, key, axis)
     here = column == label
     others = ~here & (column != NOT_MACROPHAGE)

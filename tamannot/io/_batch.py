@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from threading import Lock, Thread
@@ -74,14 +74,14 @@ def tasks_of(
         suffix = source.suffix if source.suffix in OUT_SUFFIXES else OUT_SUFFIXES[0]
         out = source if folder is None else folder / f"{source.stem}{suffix}"
         place, own = place_of(out), is_same(out, source)
-        other = seen.setdefault(place.with_suffix(""), source)
+        table = out.with_suffix(f".{tables}") if tables else None
+        other = seen.setdefault(place if table is None else place_of(table), source)
         if other is not source:
-            same = f"{other} and {source} would have the same output, {out}"
+            same = f"{other} and {source} would have the same output, {table or out}"
             raise ParameterError(f"{same}. Rename one, or run them separately.")
         if (own or place in inputs) and not (own and in_place):  # its own also by a hard link
             instead = ", or in_place=True to write the results into the inputs" if own else ""
             raise ParameterError(f"{out} is an input. Give another folder{instead}.")
-        table = out.with_suffix(f".{tables}") if tables else None
         outputs = Outputs(out, table, overwrite=overwrite, in_place=in_place)
         outputs.targets(source)
         tasks.append(Task(source, out, outputs))
@@ -170,6 +170,7 @@ class _Worker:
         if sys.platform == "win32":
             self.process.start()
         else:
+            resource_tracker.ensure_running()  # its first start, within that of the process, would end the block
             before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
                 self.process.start()

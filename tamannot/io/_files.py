@@ -107,7 +107,8 @@ def _notes(coverage: pd.DataFrame, data: Unpacked, library: SignatureSet) -> Ite
     for axis in ("state", "origin"):
         if few := [name for name in library.select(axis=axis) if share[name] < classify.FEW_GENES]:
             names = " or ".join(filter(None, (", ".join(few[:-1]), few[-1])))
-            yield f"Few cells will get the {axis} {names}: fewer than half of the genes are in the data."
+            who = "No cell" if axis == "state" else "Few cells"  # an origin needs three of its genes only
+            yield f"{who} will get the {axis} {names}: fewer than half of the genes are in the data."
     n_obs, n_vars = data.rows.shape
     if n_obs < _FEW_CELLS:
         yield f"{n_obs:,} cells are few for fitting the baselines of states: they will be close to the reference's."

@@ -48,7 +48,7 @@ class Outputs:
         """Return the files to write by suffix; ``tables`` are those that a table may have."""
         out = self.out
         if self.in_place:
-            if out is not None and not is_same(Path(out), source):
+            if out is not None and Path(out) != source and not is_same(Path(out), source):
                 other = f"{source}, but {out} is another file"
                 raise ParameterError(f"in_place=True writes into the input, {other}. Leave out one of the two.")
             out = out or source

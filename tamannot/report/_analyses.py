@@ -58,7 +58,10 @@ def analyses(material: Material) -> Iterator[page.Section]:
     for name, title in TITLES.items():
         found = material.run.variants(name) if material.run.has(name) else {}
         for i, (of, record) in enumerate(found.items()):
-            said = tuple(page.Point("Caution.", str(text)) for text in np.ravel(record.get(_CAUTIONS, [])))
+            cautions = list(map(str, np.ravel(record.get(_CAUTIONS, []))))
+            if (n := str(record.get("n_cells", material.cells.n_obs))) != str(material.cells.n_obs):
+                cautions.append(f"These results are of {n} cells, not of the cells of this report. Run them again.")
+            said = tuple(page.Point("Caution.", text) for text in cautions)
             blocks: list[page.Block] = [page.Points(said)] if said else []
             blocks += page.pictures_of(material, name, of=of)
             values = list(_leaves(record))

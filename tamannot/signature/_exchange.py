@@ -1,15 +1,7 @@
 """Signatures read from and written in the formats of other tools.
 
-| format | holds | loses |
-|---|---|---|
-| ``json`` | everything | nothing |
-| ``network`` | genes, signs, weights, both ids (decoupler's long table) | texts, references, modules |
-| ``gmt`` | genes, direction as ``_UP`` and ``_DN`` | weights, second ids, references, modules |
-| ``ucell`` | genes, direction as ``GENE-``, one column per signature | weights, second ids, references, modules |
-| ``scgate`` | genes, direction as ``GENE-``, one row per signature | weights, second ids, references, modules |
-
-Only JSON can hold a composite; other formats get the union of its modules' genes. Errors name the line, column or
-signature; the caller adds the name of the file.
+docs/signatures.md has a table of what each format loses. Only JSON can hold a composite; other formats get the union
+of its modules' genes. Errors name the line, column or signature; the caller adds the name of the file.
 """
 
 from __future__ import annotations
@@ -23,6 +15,7 @@ from numbers import Integral
 from typing import Any, Literal
 
 from tamannot.errors import SignatureFormatError
+from tamannot.signature._gene_ids import UNKNOWN, recognise_species
 from tamannot.signature._model import MAX_GENES, Direction, Gene, Signature
 from tamannot.signature._toml import located, shown
 
@@ -176,6 +169,12 @@ def from_table(text: str) -> list[Signature]:
             f"or {' and '.join(_SCGATE)} (scGate's)."
         )
     columns = [*zip_longest(*(cells for _, cells in rows), fillvalue="")] or [()] * len(header)
+    marked = any(c.strip().endswith(("+", "-")) for column in columns for c in column)
+    if len(header) == 1 and not marked and recognise_species(header).species != UNKNOWN:
+        raise SignatureFormatError(
+            f"line 1: '{shown(header[0])}' is a gene, but the first line is the name of the signature. Put a line with "
+            "a name above the genes."
+        )
     found = []
     for n, (name, column) in enumerate(zip(header, columns, strict=False), 1):
         filled = [c for c in column if c.strip()]

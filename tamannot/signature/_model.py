@@ -205,8 +205,7 @@ class SignatureFile(_Fields):
 class Signature(_Fields):
     """A named, versioned set of genes, or a composite of such sets.
 
-    A composite has ``modules`` and no genes of its own; its score in a cell is the highest score of its
-    modules.
+    A composite has ``modules`` and no genes of its own; its score in a cell is the highest score of its modules.
     """
 
     modules: tuple[Signature, ...] = ()

@@ -28,12 +28,11 @@ def read_signatures(path: Source) -> SignatureSet:
     Parameters
     ----------
     path
-        A TOML signature file or a folder of them (searched to any depth); a GMT file, where ``X_UP`` and
-        ``X_DN`` are the two directions of ``X``; JSON; a table: long with ``source,target[,weight]``
-        (decoupler), scGate's, or one column a signature (UCell); or a dict
-        ``{id: ["CD3E", "CD79A-", …]}``: a trailing ``-`` marks a gene whose expression lowers the score,
-        a trailing ``+`` is optional. Any kind of gene id is accepted, including unknown ones; a repeated gene
-        counts once.
+        A TOML signature file or a folder of them (searched to any depth); a GMT file, where ``X_UP`` and ``X_DN`` are
+        the two directions of ``X``; JSON; a table: long with ``source,target[,weight]`` (decoupler), scGate's, or one
+        column a signature (UCell); or a dict ``{id: ["CD3E", "CD79A-", …]}``: a trailing ``-`` marks a gene whose
+        expression lowers the score, a trailing ``+`` is optional. Any kind of gene id is accepted, including unknown
+        ones; a repeated gene counts once.
 
     Returns
     -------
@@ -137,15 +136,17 @@ def chosen_signatures(given: Signatures | str | os.PathLike[str], species: Calla
 
 def signatures_named(words: Sequence[str | os.PathLike[str]], species: str) -> SignatureSet:
     """Return the signatures that words name: files and folders, axes of the library, or ids."""
-    found = SignatureSet()
+    found, own = SignatureSet(), dict[str, str]()
     for word in words:
+        files: dict[str, str] = {}
         if str(word) in AXES:
-            found |= load_signatures(str(word), species=species)
+            new = load_signatures(str(word), species=species)
         elif os.path.exists(word):  # noqa: PTH110 - False of what is too long for a name or must not be looked at
-            found |= read_signatures(word)
+            new = read_signatures(word)
+            files = dict.fromkeys(new, str(word))
         else:
             try:
-                found |= SignatureSet([load_signature(str(word), species=species)])
+                new = SignatureSet([load_signature(str(word), species=species)])
             except SignatureNotFoundError as error:
                 signature_id, at, _ = str(word).partition("@")
                 known = list(load_signatures(species=species))
@@ -155,6 +156,11 @@ def signatures_named(words: Sequence[str | os.PathLike[str]], species: str) -> S
                     f"'{_toml.shown(word)}' is not a file, an axis ({', '.join(AXES)}) or a {species} signature."
                     f"{meant(signature_id, [*known, *AXES])} All ids: list(load_signatures())"
                 ) from error
+        for name in new.keys() & found.keys() & {*own, *files}:  # of the library alone, the later version is meant
+            if new[name].digest != found[name].digest:
+                place = own.get(name, "the library")
+                raise SignatureFormatError(f"{word}: '{name}' is another than that in {place}. Rename one of the two.")
+        found, own = found | new, own | files
     return found
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from tamannot._resources import resource_path
 from tamannot.errors import SignatureFormatError, SignatureNotFoundError
 from tamannot.signature import _toml
-from tamannot.signature._library import Library, is_outside, roots
+from tamannot.signature._library import Library, bundled, bundled_species, is_outside, roots
 from tamannot.signature._model import Gene, Signature, SignatureFile, version_key
 from tamannot.signature._read import read_signatures
 
@@ -83,7 +83,7 @@ def validate(path: Path) -> list[Fault]:
     faults = [Fault(file, None, f"is in the wrong place for a library file; expected {place}.") for file in loose]
     # A released version stays as it is, so its faults would stay, too: the newest of each signature is looked at.
     newest = {file.parent: file for file in sorted(files, key=lambda f: version_key(f.stem))}
-    faults += [f for file in newest.values() for f in _source_faults(file)]
+    faults += [f for file in newest.values() if not _is_superseded(file) for f in _source_faults(file)]
     faults += [f for root in species for f in _root_faults(root, of_species=root != folder)]
     return faults or _lock_faults(folder)
 
@@ -118,6 +118,15 @@ def _source_faults(path: Path) -> list[Fault]:
             reason = f"genes: evidence of {gene.symbol} is {gene.evidence}, but {n} of its sources are checked."
             faults.append(_at(path, ("genes", i), reason))
     return faults
+
+
+def _is_superseded(path: Path) -> bool:
+    """Return whether a file is that of a bundled signature of which there is a newer version, such as a module."""
+    file = _toml.parse_file(path)
+    if file.species not in bundled_species() or file.version not in bundled(file.species).versions(file.id)[:-1]:
+        return False
+    known = bundled(file.species).get(f"{file.id}@{file.version}")
+    return (file.genes, file.references) == (known.genes, known.references)
 
 
 def _reading_faults(path: Path) -> list[Fault]:

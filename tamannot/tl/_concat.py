@@ -85,6 +85,8 @@ def concat(
     """
     named, records = _named(adatas, label, keys), dict[str, RunRecord]()
     for name, part in named.items():
+        if part.isbacked:
+            raise ParameterError(f"Object '{name}' is backed by {part.filename}. Load it first: to_memory().")
         records[name] = record = slots.read_record(part, key)
         if record.joined_by is not None:
             raise ParameterError(
@@ -131,9 +133,7 @@ def _named(
         elif len(set(names)) < len(parts):
             names = [str(i) for i in range(len(parts))]
         if len(names) != len(parts) or len(set(names)) < len(names):
-            raise ParameterError(
-                f"{len(parts)} objects need {len(parts)} different names, not {', '.join(names) or 'none'}."
-            )
+            raise ParameterError(f"{len(parts)} objects need as many distinct names, not {', '.join(names) or 'none'}.")
         named = dict(zip(names, parts, strict=True))
     if len(named) < 2:
         raise ParameterError(f"concat needs two or more objects, not {len(named)}.")

@@ -155,9 +155,7 @@ class ScoreSettings:
         if self.null not in (None, "matched"):
             raise ParameterError(f"null must be None or 'matched', not {self.null!r}.")
         if self.null_reference is not None and self.null is None:
-            raise ParameterError(
-                "null_reference has no effect without null='matched'. Add it, or leave out null_reference."
-            )
+            raise ParameterError("null_reference needs null='matched'. Add it, or leave out null_reference.")
         without = [m.name for m in self.methods.values() if not isinstance(m, scoring.RankMethod)]
         if self.null is not None and without:
             names = ", ".join(without)

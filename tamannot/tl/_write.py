@@ -190,7 +190,7 @@ def _notes(run: AnnotationRun, steps: tuple[str, ...]) -> Notes:
     named = missing_genes(panels.public, data.index, asked if steps == ("ferroptosis",) else asked | {MACROPHAGE})
     few = [i for i in states if panels.coverage[i] < classify.FEW_GENES]
     if named and 2 * len(few) > len(states):
-        named += f" That is more than half of the genes of {', '.join(few)}, so few cells will get these states."
+        named += f" That is more than half of the genes of {', '.join(few)}, so no cell will get these states."
     if named:
         notes[named] = CoverageWarning
     return notes

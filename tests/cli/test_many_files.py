@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, resource_tracker
 from pathlib import Path
 
 import anndata as ad
@@ -17,8 +18,9 @@ import pandas as pd
 import pytest
 
 import tamannot as tam
+from tamannot._settings import AnnotateSettings
 from tamannot.io import _batch
-from tamannot.io._annotate import FileSummary
+from tamannot.io._annotate import FileOptions, FileSummary
 
 MANY = [
     pytest.mark.filterwarnings("ignore:Variable names are not unique"),
@@ -79,7 +81,7 @@ def test_each_file_is_annotated_on_its_own(run, files, jobs):
         (["a.h5ad", "b.h5ad", "--out-dir", "D", "-o", "o.h5ad"], "--out names one file"),
         (["a.h5ad", "--out-dir", "D", "--table", "t.csv"], "--tables csv or --tables parquet"),
         (["x/a.h5ad", "y/a.h5ad", "--out-dir", "D"], "x/a.h5ad and y/a.h5ad would have the same output"),
-        (["a.h5ad", "a.zarr", "--out-dir", "D"], "a.h5ad and a.zarr would have the same output"),
+        (["a.h5ad", "a.zarr", "--out-dir", "D", "--tables", "csv"], "would have the same output, D/a.csv"),
         (["a.h5ad", "b.h5ad", "--out-dir", "a.h5ad/D"], "cannot create this folder: Not a directory"),
     ],
 )
@@ -90,6 +92,28 @@ def test_options_that_do_not_go_together(run, files, monkeypatch, args, message)
     assert message in err
     assert err.count("\n") == 1
     assert {p.name for p in files.iterdir()} == {"a.h5ad", "b.h5ad", "c.h5ad"}
+
+
+def test_a_file_and_a_folder_of_one_name_have_outputs_of_their_own(tmp_path):
+    sources = [tmp_path / "a.h5ad", tmp_path / "a.zarr"]
+    in_place = _batch.tasks_of(sources, None, None, overwrite=False, in_place=True)
+    assert [task.out for task in in_place] == sources
+    beside = _batch.tasks_of(sources, tmp_path / "D", None, overwrite=False, in_place=False)
+    assert [task.out for task in beside] == [tmp_path / "D" / "a.h5ad", tmp_path / "D" / "a.zarr"]
+
+
+@needs_fork
+def test_ctrl_c_is_not_heard_by_a_worker_that_still_starts():
+    """It would print a traceback. The first start of a process starts a tracker, too, which lets signals through."""
+    resource_tracker._resource_tracker._stop()
+    worker = _batch._Worker(1, FileOptions(AnnotateSettings()))
+    try:
+        status = Path(f"/proc/{worker.process.pid}/status").read_text()
+    finally:
+        worker.process.kill()
+        worker.end()
+    blocked = int(re.search(r"SigBlk:\s*(\w+)", status)[1], 16)
+    assert blocked & 1 << (signal.SIGINT - 1)
 
 
 @pytest.fixture

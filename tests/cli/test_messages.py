@@ -224,6 +224,14 @@ class TestCheck:
         assert "pass their column as --compartment-key." in out
         assert "30 cells are few for fitting the baselines" in out
 
+    def test_a_state_without_half_of_its_genes_is_never_called(self, run, folder, tmp_path):
+        adata = ad.read_h5ad(folder / "in.h5ad")
+        genes = [gene.symbol for gene in tam.load_signature("lipid_associated").all_genes]
+        adata[:, ~adata.var_names.isin(genes[2:])].copy().write_h5ad(tmp_path / "x.h5ad")
+        out = run("check", tmp_path / "x.h5ad")[1]
+        assert "No cell will get the state " in out
+        assert "lipid_associated" in out.partition("No cell will get the state ")[2].partition(":")[0]
+
     def test_genes_that_no_cell_expresses(self, run, folder, tmp_path):
         adata = ad.read_h5ad(folder / "in.h5ad")
         panel = {gene.symbol for gene in tam.load_signature("macrophage").all_genes}

@@ -226,3 +226,16 @@ def test_help(run):
     code, out, _ = run("--help")
     assert code == 0
     assert "--ignore-weights" in out
+
+
+def test_two_signatures_of_one_id_are_refused(run, example_file, tmp_path):
+    for name, genes in (("one", "CD68\tCD14"), ("two", "CD68\tAIF1"), ("same", "CD14\tCD68")):
+        (tmp_path / f"{name}.gmt").write_text(f"mine\tx\t{genes}\n")
+    (tmp_path / "lam.gmt").write_text("lipid_associated\tx\tTREM2\tGPNMB\n")
+    one, two, same, lam = (tmp_path / f"{name}.gmt" for name in ("one", "two", "same", "lam"))
+    for first, second, place in ((one, two, one), (lam, "state", lam), ("state", lam, "the library")):
+        code, out, err = run(example_file, "--table", tmp_path / "s.csv", "--signatures", first, "--signatures", second)
+        assert (code, out) == (2, "")
+        assert f"is another than that in {place}. Rename one of the two." in err
+    given = ["--signatures", one, "--signatures", same, "--min-coverage", 0]
+    assert run(example_file, "--table", tmp_path / "s.csv", *given)[0] == 0

@@ -36,6 +36,15 @@ def test_show_suggests_a_name(run):
     assert "Did you mean 'lipid_associated', 'border_associated' or " in err
 
 
+@pytest.mark.parametrize("species", ["human", "mouse"])
+def test_an_exported_library_is_valid_with_the_modules_of_a_former_version(run, tmp_path, species):
+    assert run("export", "--axis", "state", "--species", species, "--format", "toml", "-o", tmp_path)[0] == 0
+    assert run("validate", tmp_path)[:2] == (0, f"{tmp_path}: no faults\n")
+    changed = tmp_path / "interferon_primed_ifng" / "1.0.0.toml"
+    changed.write_text(changed.read_text().replace("evidence = 3", "evidence = 9"))
+    assert run("validate", tmp_path)[0] == 2
+
+
 def test_validate(run, tmp_path):
     assert run("validate")[0] == 0
     (tmp_path / "x.toml").write_text("id = 3\n")

@@ -231,6 +231,9 @@ def test_nan_of_other_causes_are_not_called_a_join(cohort):
     x = log_of(cohort.X)
     x[np.random.default_rng(0).random(x.shape) < 0.01] = np.nan
     assert look_at(x).problem == "it has NaN values"
+    x = log_of(cohort.X)
+    x[7, 5] = np.nan
+    assert look_at(x).problem == "it has NaN values"
 
 
 def test_methods_that_take_values_as_they_are_take_scaled_ones(cohort):

@@ -77,6 +77,13 @@ def test_one_bad_value_at_the_end_is_seen(example, states):
         unpack(example, states)
 
 
+def test_without_the_usual_matrices_the_layers_are_named(tiny, states):
+    tiny.layers["raw_counts"] = tiny.X
+    tiny.X = None
+    with pytest.raises(MatrixError, match=r"no expression matrix.* Choose one of the layers with layer=: raw_counts\."):
+        unpack(tiny, states)
+
+
 def test_no_cells(tiny, states):
     with pytest.raises(MatrixError, match="no cells"):
         unpack(tiny[:0].copy(), states)

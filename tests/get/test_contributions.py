@@ -229,7 +229,7 @@ class TestRefused:
             ({"cell": 0, "axis": "origin", "label": "inflammatory"}, "'inflammatory' is on the axis state, not origin"),
             ({"cell": 999}, "no cell number 999"),
             ({"cell": "nobody"}, "0 cells are named 'nobody'"),
-            ({"label": "hypoxic"}, "because the axis overlay has no labels. Pass a cell"),
+            ({"label": "hypoxic"}, "as the axis overlay has no labels. Pass a cell"),
         ],
     )
     def test_what_cannot_be_answered(self, annotated, choices, message):

@@ -165,7 +165,8 @@ def test_an_analysis_is_shown_whatever_its_tables(cohort, of, monkeypatch):
     assert set(tables(section)) == {"Tests", "Nested more"}
     assert [b.text for b in section.blocks if b.kind == "text"] == ["Empty: no rows."]
     facts = next(b.rows for b in section.blocks if b.kind == "facts")
-    assert facts == (("exact", "yes"), ("n samples", "4"), ("nested method", "dirichlet"))
+    n = f"{cohort.n_obs:,}"
+    assert facts == (("exact", "yes"), ("n cells", n), ("n samples", "4"), ("nested method", "dirichlet"))
     quote = next(b.text for b in methods(of(cohort)).blocks if b.kind == "quote")
     assert "composition (tl.composition), crosstalk with malignant cells (tl.crosstalk)" in quote
 

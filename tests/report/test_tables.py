@@ -120,3 +120,13 @@ def test_few_rows_and_rows_that_are_all_the_same_are_left_as_they_are(cohort):
 def test_long_columns_stand_on_the_right(cohort):
     frame = pd.DataFrame({"claim": ["a", "b"], "source": ["x", "y"], "verdict": ["supported", "inconclusive"]})
     assert shown(cohort, frame).columns == ("claim", "verdict", "source")
+
+
+def test_results_of_other_cells_are_a_caution(cohort):
+    write_analysis(cohort, "tam", "claims", {"claims": pd.DataFrame({"label": ["a", "b"]})})
+    part = cohort[:50].copy()
+    (section,) = analyses(material_of(part, name="data"))
+    (caution,) = section.blocks[0].points
+    assert (
+        caution.text == f"These results are of {cohort.n_obs} cells, not of the cells of this report. Run them again."
+    )

@@ -166,6 +166,9 @@ def test_plain_json_object_is_read(tmp_path):
         ("x.csv", "source,target,weight\na,CD68,heavy\n", "line 2: weight 'heavy' is not a number"),
         ("x.csv", "source,target,weight\na,CD68,nan\n", "genes|weight"),
         ("x.tsv", "name\tsignature\na\n", "line 2: column 'signature' is empty"),
+        ("x.txt", "TREM2\nGPNMB\n", "line 1: 'TREM2' is a gene, but the first line is the name"),
+        ("x.csv", "Trem2\nGpnmb\n", "'Trem2' is a gene"),
+        ("x.txt", "ENSG00000095970\nENSG00000136235\n", "'ENSG00000095970' is a gene"),
         ("x.doc", "", "not a signature format"),
     ],
 )
@@ -174,6 +177,14 @@ def test_malformed_files_are_refused_by_name(tmp_path, name, text, message):
     with pytest.raises(SignatureFormatError, match=message) as caught:
         tam.read_signatures(tmp_path / name)
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["my_lam\nTREM2\nGPNMB\n", "SPP1\nTREM2+\nGPNMB+\n", "SPP1,CD68\nTREM2,GPNMB\n"])
+def test_a_column_has_its_name_above_its_genes(tmp_path, text):
+    (tmp_path / "x.txt").write_text(text)
+    found = tam.read_signatures(tmp_path / "x.txt")
+    assert ",".join(found) == text.partition("\n")[0]
+    assert "TREM2" in {g.symbol for s in found.values() for g in s.genes}
 
 
 def test_unknown_format_and_unwritable_target(tmp_path):

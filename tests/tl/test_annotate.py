@@ -195,6 +195,15 @@ def test_backed_file_gives_the_same(annotated, example_file):
     pd.testing.assert_frame_equal(tam.get.annotations(backed), tam.get.annotations(annotated))
 
 
+@pytest.mark.parametrize("rows", [slice(None), slice(50)], ids=["whole", "view"])
+def test_what_is_backed_is_not_copied(example_file, rows):
+    backed = ad.read_h5ad(example_file, backed="r")[rows]
+    with pytest.raises(ParameterError, match=r"backed by .*Load it first, adata\.to_memory\(\)"):
+        tam.tl.annotate(backed, copy=True)
+    with pytest.raises(ParameterError, match="a view of it cannot take results"):
+        tam.tl.score(ad.read_h5ad(example_file, backed="r")[:50], ["CD68"])
+
+
 def test_dask_gives_the_same(annotated, example):
     da = pytest.importorskip("dask.array")
     example.X = da.from_array(example.X.toarray(), chunks=(50, -1))

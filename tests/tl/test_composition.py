@@ -10,7 +10,7 @@ import pytest
 
 import tamannot as tam
 import tamannot.data as slots
-from tamannot.errors import ParameterError, ResultNotFoundError
+from tamannot.errors import ParameterError, ResultNotFoundError, TamannotWarning
 from tamannot.pl._style import pretty
 
 STATES = ("lipid_associated", "interferon_primed", "pro_angiogenic", "inflammatory", "immunoregulatory")
@@ -241,6 +241,9 @@ def test_three_conditions_are_compared_with_the_first():
         ("sample", {"condition": "condition", "covariates": ("twin",)}, "cannot be separated"),
         ("sample", {"condition": "condition", "covariates": ("same",)}, "the same value in all compared samples"),
         ("sample", {"condition": "nothing"}, "No column 'nothing'"),
+        ("sample", {"condition": "condition", "covariates": "nothing"}, "No column 'nothing'"),
+        ("sample", {"reference": "control"}, "need a comparison: pass condition="),
+        ("sample", {"covariates": ("batch",)}, "need a comparison: pass condition="),
         ("sample", {"axis": "overlay"}, "axis must be one of"),
         ("sample", {"counts": "some"}, "counts must be 'called'"),
         ("sample", {"min_cells": 0}, "min_cells at least 1"),
@@ -375,3 +378,13 @@ def test_a_third_condition_without_cells_is_left_out():
     part = adata[~few].copy()
     tam.tl.composition(part, "sample", condition="arm")
     assert tam.get.composition(part)["contrast"].unique().tolist() == ["b vs a"]
+
+
+def test_results_of_other_cells_are_said_to_be_so():
+    adata = cohort()
+    compared(adata)
+    part = adata[adata.obs["sample"] != "s01"].copy()
+    with pytest.warns(
+        TamannotWarning, match=r"'composition' are of 560 cells, but the object now has 490\. Run .*tl\.comp"
+    ):
+        tam.get.composition(part)

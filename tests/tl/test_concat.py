@@ -147,14 +147,18 @@ def test_names_of_samples(parts):
     assert named.obs_names.is_unique
 
 
-def test_what_cannot_be_joined_is_refused(parts, joined):
+def test_what_cannot_be_joined_is_refused(parts, joined, tmp_path):
     with pytest.raises(ParameterError, match="concat needs two or more objects, not 1"):
         tam.concat(parts[:1])
-    with pytest.raises(ParameterError, match="3 objects need 3 different names"):
+    with pytest.raises(ParameterError, match="3 objects need as many distinct names"):
         tam.concat(parts, keys=["a", "a", "b"])
     with pytest.raises(ParameterError, match="is already the result of a concat"):
         tam.concat({"a": joined, "b": parts[0]})
     bare = tam.datasets.oligodendroglioma()
+    bare.filename = tmp_path / "bare.h5ad"
+    with pytest.raises(ParameterError, match=r"Object 'b' is backed by .*Load it first: to_memory\(\)"):
+        tam.concat({"a": parts[0], "b": bare})
+    bare = bare.to_memory()
     with pytest.raises(ResultNotFoundError, match=r"No results under the key 'tam'|has no annotation under the key"):
         tam.concat({"a": parts[0], "b": bare})
 

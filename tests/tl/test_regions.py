@@ -51,6 +51,12 @@ def test_planted_gradient_is_found(by):
     assert (table["n_spots"] == 720).all()
 
 
+def test_one_signature_may_be_given_by_its_name():
+    adata = _tissue()
+    tam.tl.regions(adata, distance="distance", sample_key="sample", signatures="flat")
+    assert tam.get.regions(adata)["signature"].tolist() == ["flat"]
+
+
 @pytest.mark.parametrize("by", [{"distance": "distance"}, {"region": "region"}], ids=["distance", "region"])
 def test_p_is_calibrated_where_there_is_no_gradient(by):
     p, of_spots = [], []

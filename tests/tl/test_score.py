@@ -203,7 +203,7 @@ def test_parameters_out_of_range_are_refused(tiny, choices, message):
 
 def test_null_reference_without_a_null_is_refused(example):
     lam = tam.load_signature("lipid_associated")
-    with pytest.raises(ParameterError, match="null_reference has no effect without null='matched'"):
+    with pytest.raises(ParameterError, match="null_reference needs null='matched'"):
         tam.tl.score(example, lam, null_reference=example)
     other = example.copy()
     tam.tl.score(other, lam)
