@@ -3,7 +3,7 @@
 usage: python tools/api_snapshot.py [--check]
 
 ``tests/api_snapshot.json`` is the promise. A change of it belongs to the change that made it: what is new has a line
-in CHANGELOG.md; what is gone or renamed went through ``tamannot/_deprecated.py`` first.
+in CHANGELOG.md; what is gone or renamed was deprecated first (docs/release.md).
 """
 
 from __future__ import annotations

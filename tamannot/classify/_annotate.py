@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from tamannot._progress import Progress
 from tamannot._settings import AnnotateSettings, in_order
 from tamannot.classify import _state
-from tamannot.classify._activity import fit_activities, whole_z
+from tamannot.classify._activity import Activity, fit_activities, whole_z
 from tamannot.classify._call import FEW_GENES, LOW_COVERAGE, MACROPHAGE, UNFAMILIAR, Call, Cells, Scored, Source
 from tamannot.classify._cohort import Cohort, doublet_thresholds, fit_novelty
 from tamannot.classify._gate import call_compartment, given_compartment, mixed_lineage, rival_z
@@ -123,13 +123,15 @@ def _fit(
     nearest = np.where((z[:, 0] - z[:, 1] > middle) & brain, 0, 1)  # microglia, monocyte-derived
     report("states", found.size)
     halves, scale = first.scored.halves[found], first.scored.scale[found]
-    activities = []
+
+    def fit_origin(origin: int, _: int) -> list[Activity]:
+        here = np.flatnonzero(nearest == origin)
+        here = np.sort(here[np.argsort(order[here], kind="stable")[:_MOST_MACROPHAGES]])
+        evidence = halves[here], scale[here], weight[here]
+        return fit_activities(*evidence, panels.state_genes, BASELINES[origin], _EXPERIMENTAL)
+
     with threadpool_limits(1):  # the same sums whatever the machine; and threads of BLAS would wait for a busy core
-        for origin, baselines in enumerate(BASELINES):
-            here = np.flatnonzero(nearest == origin)
-            here = np.sort(here[np.argsort(order[here], kind="stable")[:_MOST_MACROPHAGES]])
-            evidence = halves[here], scale[here], weight[here]
-            activities.append(fit_activities(*evidence, panels.state_genes, baselines, _EXPERIMENTAL))
+        activities = list(in_order(fit_origin, len(BASELINES), threads=threads, step=1))
     # How far above the baseline each program is, and how far where it is active: what amounts are relative to.
     probability, lift = _state.lifts_of(activities, halves, scale, nearest)
     active = np.where(probability > 0.5, probability, 0.0) * weight[:, None]

@@ -180,9 +180,8 @@ class CsrRowsOnDisk:
         """Return rows ``start`` to ``stop``."""
         ends = self._indptr[start : stop + 1]
         first, last = int(ends[0]), int(ends[-1])
-        indices = _checked_indices(self._indices[first:last], self.shape[1], self._indices.name)
+        indices, rise = _checked_indices(self._indices[first:last], ends - first, self.shape[1], self._indices.name)
         block = RowBlock(packable(self._values[first:last]), indices, ends - first)
-        _, _, rise = look_at_indices(indices, block.indptr)
         if rise:
             return block
         unordered = sp.csr_array((block.values, indices, block.indptr), shape=(stop - start, self.shape[1]))
@@ -214,8 +213,8 @@ class RowsFromColumns:
         for start in starts:
             stop = min(start + _ENTRIES_A_PART, n_entries)
             first, last = int(np.searchsorted(columns, start, "right")) - 1, int(np.searchsorted(columns, stop))
-            rows = _checked_indices(indices[start:stop], shape[0], name)
             ends = columns[first : last + 1].clip(start, stop) - start
+            rows, _ = _checked_indices(indices[start:stop], ends, shape[0], name)
             entries = packable(values[start:stop])
             part = sp.csc_array((entries, rows, ends), shape=(shape[0], last - first)).tocsr()
             begins = []
@@ -265,15 +264,15 @@ def _rows_a_block(n_entries: int, n_obs: int, chunk: int) -> int:
     return int(np.clip(entries // max(1, n_entries // max(1, n_obs)), 1, _MOST_ROWS))
 
 
-def _checked_indices(stored: Array, n: int, name: str) -> Array:
-    """Return column or row indices, all in ``[0, n)``, in a type that kernels are compiled for."""
+def _checked_indices(stored: Array, ends: Array, n: int, name: str) -> tuple[Array, bool]:
+    """Return indices, all in ``[0, n)``, in a type that kernels know, and whether those of each row or column rise."""
     if stored.dtype.kind not in "iu":
         raise _damaged(name, f"its indices are {stored.dtype}, not integers")
     indices = stored.astype(np.int32 if stored.dtype.itemsize <= _NARROW else np.int64, copy=False)
-    low, high = (indices.min(), indices.max()) if indices.size else (0, 0)
+    low, high, rise = look_at_indices(indices, ends)
     if low < 0 or high >= max(n, 1):
         raise _damaged(name, f"it has the index {low if low < 0 else high:,}, but the size is {n:,}")
-    return indices if n > _LARGEST_INT32 else indices.astype(np.int32, copy=False)
+    return indices if n > _LARGEST_INT32 else indices.astype(np.int32, copy=False), rise
 
 
 def _checked_pointers(stored: Array, n: int, n_entries: int, name: str) -> Array:

@@ -176,9 +176,13 @@ def fit_files(
         fewest = min(parts, key=lambda part: part.n_vars).obs[_FILE].iloc[0]
         few = f"they share {together.n_vars:,} genes, too few for {', '.join(sorted(lost))} ({fewest} has fewest genes)"
         return None, f"Each file is annotated on its own: {few}."
-    how: dict[str, Any] = {"tissue": given.tissue, "target_accuracy": given.target_accuracy}
-    how |= {"compartment_key": None if given.compartment_key is None else _GIVEN}
-    asked = AnnotateSettings(sample_key=_FILE, species=parts[0].uns["species"], **how)
+    asked = AnnotateSettings(
+        sample_key=_FILE,
+        species=parts[0].uns["species"],
+        tissue=given.tissue,
+        target_accuracy=given.target_accuracy,
+        compartment_key=None if given.compartment_key is None else _GIVEN,
+    )
     try:
         model, _ = learn_model(together, signatures, asked, report)
     except ParameterError:
@@ -250,13 +254,11 @@ def _summary_of(adata: AnnData, key: str, path: Path, outputs: tuple[str, ...]) 
     confidence = [f"{axis}: {record.model[axis]}" for axis in ("origin", "state") if axis in record.model]
     if record.calibration_source:
         confidence.append(f"probabilities of states: {record.calibration_source.removeprefix('states: ')}")
-    columns = {"compartments": "compartment", "origins": "origin", "states": "state"}
-    columns |= {name: name for name in ("origin_status", "state_status")}
-    columns |= {"labels": "model_label"} if "labels" in record.model else {}
-    counts: dict[str, Any] = {}
-    for name, column in columns.items():
+
+    def counts(column: str) -> dict[str, int]:
         labels = read_obs(adata, key, (column,))[slot(key, column)].astype(str).value_counts()
-        counts[name] = {str(k): int(n) for k, n in labels.items() if k != NOT_MACROPHAGE}
+        return {str(k): int(n) for k, n in labels.items() if k != NOT_MACROPHAGE}
+
     return FileSummary(
         path=str(path),
         n_obs=adata.n_obs,
@@ -271,5 +273,10 @@ def _summary_of(adata: AnnData, key: str, path: Path, outputs: tuple[str, ...]) 
         confidence="; ".join(confidence),
         notes=tuple(record.warnings),
         outputs=outputs,
-        **counts,
+        compartments=counts("compartment"),
+        origins=counts("origin"),
+        states=counts("state"),
+        origin_status=counts("origin_status"),
+        state_status=counts("state_status"),
+        labels=counts("model_label") if "labels" in record.model else {},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from tamannot._progress import Tick, no_tick
 from tamannot.scoring._engine import Scores
 from tamannot.scoring._njit import Array, njit
-from tamannot.scoring._plan import Arms, Part, Plan, ScoreMethod, pack_arms
+from tamannot.scoring._plan import Arms, Part, Plan, pack_arms
 from tamannot.scoring._ranks import longest_row
 from tamannot.scoring._rows import RowBlock, RowSource, as_floats, each_block, first_from
 from tamannot.scoring._sums import find_hits
@@ -189,15 +189,24 @@ class Combination(NamedTuple):
     constant: float = 0.0
 
 
-class LinearMethod(ScoreMethod):
+class LinearMethod(ABC):
     """Settings of a score that is a weighted sum of expression values."""
 
     scale: Scale  # whether counts are brought to logarithms
 
     @property
     @abstractmethod
+    def name(self) -> str:
+        """Name of the method in provenance."""
+
+    @property
+    @abstractmethod
     def looks_at_cells(self) -> bool:
         """Whether a cell's score depends on the other cells, through the statistics of genes."""
+
+    @abstractmethod
+    def check(self, part: Part, n_vars: int) -> None:
+        """Refuse a signature that the method cannot score, or data that it cannot score in."""
 
     @abstractmethod
     def combination(self, part: Part, genes: GeneStatistics | None) -> Combination:

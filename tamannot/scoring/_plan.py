@@ -182,23 +182,15 @@ def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
         raise ParameterError(f"{name} must be {', '.join(others)} or {last}, not {value!r}.")
 
 
-class ScoreMethod(ABC):
-    """Settings of a score."""
+class RankMethod(ABC):
+    """Settings of a score made of ``sum of w * max(K - rank, 0)`` over the genes of a signature."""
+
+    weights: Weights  # whether weights of genes are used or ignored
 
     @property
     @abstractmethod
     def name(self) -> str:
         """Name of the method in provenance."""
-
-    @abstractmethod
-    def check(self, part: Part, n_vars: int) -> None:
-        """Refuse a signature that the method cannot score, or data that it cannot score in."""
-
-
-class RankMethod(ScoreMethod):
-    """Settings of a score made of ``sum of w * max(K - rank, 0)`` over the genes of a signature."""
-
-    weights: Weights  # whether weights of genes are used or ignored
 
     @property
     @abstractmethod
@@ -221,3 +213,7 @@ class RankMethod(ScoreMethod):
     @abstractmethod
     def limits(self, arm: Arm, cap: int) -> tuple[float, float]:
         """Return what is added to an arm's sum where it is not zero, and what the result is divided by."""
+
+    @abstractmethod
+    def check(self, part: Part, n_vars: int) -> None:
+        """Refuse a signature that the method cannot score, or data that it cannot score in."""

@@ -157,6 +157,8 @@ class RowBlock:
 
     def totals(self, entries: Array) -> Array:
         """Return the sum over each row of one number an entry; of truths, how many."""
+        if entries.dtype == bool and entries.all():
+            return np.diff(self.indptr).astype(np.float64)
         sums = np.add.reduceat(np.append(entries, entries.dtype.type(0)), self.indptr[:-1], dtype=np.float64)
         return np.where(np.diff(self.indptr) > 0, sums, 0.0)
 
@@ -346,4 +348,5 @@ def each_block(
         mine = range(start, stop)
         return mine, work(rows.block(start, stop), *(about(mine) if about else ()))
 
-    return in_order(here, rows.shape[0], threads=threads, step=step)
+    # HDF5 reads for one thread at a time: while one waits for its turn, another computes.
+    return in_order(here, rows.shape[0], threads=threads + (threads > 1 and not rows.in_memory), step=step)

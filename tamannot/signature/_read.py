@@ -134,6 +134,10 @@ def chosen_signatures(given: Signatures | str | os.PathLike[str], species: Calla
     return as_signatures(given)
 
 
+def _as_scored(signature: Signature) -> list[set[tuple[str, str, float]]]:
+    return [{(g.symbol, g.direction, g.weight) for g in part.genes} for part in signature.modules or (signature,)]
+
+
 def signatures_named(words: Sequence[str | os.PathLike[str]], species: str) -> SignatureSet:
     """Return the signatures that words name: files and folders, axes of the library, or ids."""
     found, own = SignatureSet(), dict[str, str]()
@@ -157,7 +161,7 @@ def signatures_named(words: Sequence[str | os.PathLike[str]], species: str) -> S
                     f"{meant(signature_id, [*known, *AXES])} All ids: list(load_signatures())"
                 ) from error
         for name in new.keys() & found.keys() & {*own, *files}:  # of the library alone, the later version is meant
-            if new[name].digest != found[name].digest:
+            if _as_scored(new[name]) != _as_scored(found[name]):
                 place = own.get(name, "the library")
                 raise SignatureFormatError(f"{word}: '{name}' is another than that in {place}. Rename one of the two.")
         found, own = found | new, own | files

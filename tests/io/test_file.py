@@ -355,7 +355,7 @@ def test_the_summary_has_what_was_found(example_file, example, tmp_path):
 @SCORE_FILE
 def test_words_may_name_the_same_signature_twice(tmp_path):
     tam.write_signatures(tam.load_signatures(axis="polarization"), tmp_path / "two.gmt")
-    named = signatures_named(["m1", "polarization", "m1@1.0.0", tmp_path / "two.gmt"], "human")
+    named = signatures_named(["m1@1.0.0", "m1", "polarization", tmp_path / "two.gmt"], "human")
     assert list(named) == ["m1", "m2"]
 
 
