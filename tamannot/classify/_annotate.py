@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -76,15 +77,15 @@ def prepare(
 ) -> Prepared:
     """Fit a cohort to a data set, or take a ``cohort`` that exists; species ``auto`` stands for human."""
     panels = Panels(library, source.index, source.rows.shape[1], "mouse" if settings.species == "mouse" else "human")
-    if source.cells.given is None or settings.portable or (cohort is not None and cohort.novelty is not None):
-        _ = panels.gate  # made once, not by each thread or worker
-    if cohort is not None:
-        return Prepared(source, panels, cohort)
-    rows = source.rows
-    runs = spread_rows(rows.shape[0])
+    rows, runs = source.rows, spread_rows(source.rows.shape[0])
     whole = runs == [range(rows.shape[0])]
-    report("reading", sum(map(len, runs)))
-    sample = _features.taken(rows, runs, threads=threads, tick=report.tick)
+    with ThreadPoolExecutor(1) as pool:
+        if source.cells.given is None or settings.portable or (cohort is not None and cohort.novelty is not None):
+            pool.submit(lambda: panels.gate)  # made once, not by each thread or worker, and while cells are read
+        if cohort is not None:
+            return Prepared(source, panels, cohort)
+        report("reading", sum(map(len, runs)))
+        sample = _features.taken(rows, runs, threads=threads, tick=report.tick)
     scale = _features.find_scale(sample, source.kind, source.index.ids, threads=threads)
     cells = source.cells if whole else source.cells[[i for run in runs for i in run]]
     learning = replace(source, rows=sample, cells=cells).on_scale(*scale)
