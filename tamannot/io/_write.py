@@ -24,6 +24,8 @@ from tamannot.io._output import first_line, place_of, reading_from, writing_to
 _INDEX = "_index"
 # HDF5 files of the format before 2008 have no room for longer attributes.
 _LONG_ATTRIBUTE = 60_000
+# Rows of a table that are turned into columns at a time: few enough for the cache of the processor.
+_ROWS_A_TURN = 4096
 
 
 class SpooledTables:
@@ -67,12 +69,14 @@ class SpooledTables:
                 group[_INDEX] = cells  # a second name of the same
             else:
                 copy_container(Path(cells.store.root) / cells.path, Path(group.store.root) / group.path / _INDEX)
-            values = np.empty((self._n_obs, len(columns)), np.float32)
+            values = np.empty((len(columns), self._n_obs), np.float32)
             with writing_to(self._target):
                 self._files[name].seek(0)
-                self._files[name].readinto(values.data)
-            for column, numbers in zip(columns, values.T, strict=True):
-                ad.io.write_elem(group, column, np.ascontiguousarray(numbers))
+                for start in range(0, self._n_obs, _ROWS_A_TURN):
+                    rows = values[:, start : start + _ROWS_A_TURN]
+                    rows[:] = np.fromfile(self._files[name], np.float32, rows.size).reshape(rows.shape[::-1]).T
+            for column, numbers in zip(columns, values, strict=True):
+                ad.io.write_elem(group, column, numbers)
 
 
 def write_annotated(

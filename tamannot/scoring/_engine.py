@@ -101,7 +101,9 @@ class Scorer:
         bin_of = np.array([no_bins if run.null is None else run.null for run in runs], np.int32)
         n_bins = int(bin_of.max(initial=0)) + 1 if any(run.null is not None for run in runs) else 0
         sizes = [np.bincount(bins, minlength=n_bins)[:n_bins] for bins in bin_of]
-        self._bins = GeneBins(bin_of, np.array(sizes, np.int64).reshape(len(runs), n_bins))
+        methods = [run.method for run in runs]
+        first = np.array([methods.index(method) for method in methods])
+        self._bins = GeneBins(bin_of, np.array(sizes, np.int64).reshape(len(runs), n_bins), first)
         steps = zip(runs, self.depths.step, strict=True)
         self.readings = [_Reading(plan, run, arm_of_part, float(step)) for run, step in steps]
 
@@ -115,6 +117,7 @@ class Scorer:
         moments = np.empty((n_methods, n_with_null, n_bins, 4), np.int64)
         if n_bins:
             null_sums(block, self._arms, self._bins, CellSums(sums, detected, moments))
+            sums = sums[self._bins.first]
         else:
             arm_sums(block, self._arms, sums)
         of_runs = zip(self.readings, sums, moments, strict=True)

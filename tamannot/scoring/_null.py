@@ -211,7 +211,7 @@ def null_contributions(
     # Each gene is an arm of its own: the sum of an arm is then the gene's depth.
     arms = pack_arms([np.array([g]) for g in genes], [[np.ones(1, np.int64)] * genes.size], n_vars)
     sums, detected = np.empty((1, n_cells, genes.size), np.int64), np.empty((n_cells, genes.size), np.int16)
-    bins = GeneBins(bin_of.astype(np.int32)[None], np.bincount(bin_of).astype(np.int64)[None])
+    bins = GeneBins(bin_of.astype(np.int32)[None], np.bincount(bin_of).astype(np.int64)[None], np.zeros(1, np.int64))
     totals = np.empty((1, n_cells, bins.size.shape[1], 4), np.int64)
     null_sums(rank_block(block, n_vars, how), arms, bins, CellSums(sums, detected, totals))
     step = float(how.step[0])

@@ -19,6 +19,7 @@ class GeneBins(NamedTuple):
 
     bin_of: Array
     size: Array
+    first: Array  # the first method that is equal to each: their sums are the same, and only those of the first made
 
 
 class CellSums(NamedTuple):
@@ -147,7 +148,8 @@ def null_sums(ranked: RankedBlock, arms: Arms, bins: GeneBins, out: CellSums) ->
                     of_bins[b, 0] += zeros * zero
                     of_bins[b, 1] += zeros * zero * zero
                     of_bins[b, 2] += zeros * zero * zero * zero
-            add_up((groups, genes), hits[:n_hits], mine, arms, m, sums[m, i])
+            if bins.first[m] == m:
+                add_up((groups, genes), hits[:n_hits], mine, arms, m, sums[m, i])
         detected[i] = 0
         for h in hits[:n_hits]:
             for k in range(gene_ptr[genes[h]], gene_ptr[genes[h] + 1]):

@@ -81,7 +81,7 @@ def all_of(dense, methods, columns=(), weights=(), bin_of=None, compiled=lambda 
         compiled(arm_sums)(ranked, arms, sums)
     else:
         out = CellSums(sums, detected, moments)
-        compiled(null_sums)(ranked, arms, GeneBins(bins, sizes), out)
+        compiled(null_sums)(ranked, arms, GeneBins(bins, sizes, np.arange(len(bins))), out)
     unit = step[:, None, None, None] ** np.array([1, 2, 3, 0])
     return sums * 2.0**-16 / step[:, None, None], detected, moments / unit
 
