@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -133,6 +134,20 @@ class TestReplacing:
         with pytest.raises(OutputError, match="No space"):
             tam.annotate_file(example_file, tmp_path / "o.h5ad", table=tmp_path / "t.csv")
         assert not list(tmp_path.iterdir())
+
+
+@FILE
+@pytest.mark.parametrize("error", [errno.EXDEV, errno.ENOSYS, None])
+def test_a_system_that_cannot_copy_within_itself_changes_nothing(example_file, tmp_path, monkeypatch, error):
+    def refuse(*_):
+        if error is None:  # as some systems do of files that they cannot copy
+            return 0
+        raise OSError(error, "not here")
+
+    tam.annotate_file(example_file, tmp_path / "usual.h5ad", tissue="brain")
+    monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
+    tam.annotate_file(example_file, tmp_path / "other.h5ad", tissue="brain")
+    assert (tmp_path / "other.h5ad").read_bytes() == (tmp_path / "usual.h5ad").read_bytes()
 
 
 # An input is replaced only where that was asked for, by whatever name the output goes.

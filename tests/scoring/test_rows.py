@@ -306,3 +306,13 @@ class _Elsewhere(CsrRows):
     """Rows that must be read to be in memory, as those of a file."""
 
     in_memory = False
+
+
+@pytest.mark.parametrize("kind", [bool, np.float32, np.int64])
+def test_totals_are_those_of_each_row_and_zero_of_empty_ones(assorted, kind):
+    dense = assorted.astype(kind)
+    dense[[0, 4, 8]] = 0
+    stored = sp.csr_matrix(dense)
+    block = RowBlock(stored.data, stored.indices, stored.indptr.astype(np.int64))
+    np.testing.assert_array_equal(block.totals(block.values), dense.sum(axis=1))
+    np.testing.assert_array_equal(block.totals(block.indices < 20), (dense[:, :20] > 0).sum(axis=1))

@@ -329,6 +329,16 @@ def signed():
     return SignedGenes(columns, weights)
 
 
+def test_equal_methods_with_different_nulls_score_as_each_does_alone(rows, null):
+    genes = tuple(Gene(symbol=f"g{c}") for c in range(0, 60, 2))
+    plan = make_plan(SignatureSet([Signature(id="s", genes=genes)]), lambda symbol, _: int(symbol[1:]), N_GENES)
+    runs = [Run(UCell(), null), Run(UCell(max_rank=50)), Run(UCell(), null[::-1].copy()), Run(UCell())]
+    for together, run in zip(score_runs(rows, plan, runs, threads=1), runs, strict=True):
+        (alone,) = score_runs(rows, plan, [run], threads=1)
+        for table, values in alone.by_cell().items():
+            np.testing.assert_array_equal(getattr(together, table), values)
+
+
 def test_contributions_sum_to_z(rows, null, signed):
     genes = tuple(
         Gene(symbol=f"g{c}", weight=abs(w), direction="up" if w > 0 else "down")
