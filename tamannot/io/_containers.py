@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Condition, Event
-from typing import Any, BinaryIO
+from typing import Any
 
 import h5py
 import zarr
@@ -64,8 +64,12 @@ def copied_meanwhile(source: Path, path: Path) -> Iterator[Callable[[], None]]:
 
     def copy() -> None:
         with source.open("rb") as old, path.open("wb") as new:
-            while not is_given_up.is_set() and _copied_part(old, new):
-                pass
+            if hasattr(os, "copy_file_range"):  # it takes a third of the processor time
+                with suppress(OSError):  # not between all file systems; of a full disk, writing tells
+                    while not is_given_up.is_set() and os.copy_file_range(old.fileno(), new.fileno(), _PART):
+                        pass
+            while not is_given_up.is_set() and (part := old.read(_PART)):  # what the system has left
+                new.write(part)
 
     with ThreadPoolExecutor(1) as pool:
         copying = pool.submit(copy)
@@ -73,14 +77,6 @@ def copied_meanwhile(source: Path, path: Path) -> Iterator[Callable[[], None]]:
             yield copying.result
         finally:
             is_given_up.set()
-
-
-def _copied_part(old: BinaryIO, new: BinaryIO) -> int:
-    """Copy the next part of a file, within the system where that can do it: it takes a third; return its size."""
-    if hasattr(os, "copy_file_range"):
-        with suppress(OSError):  # not between all file systems; of a full disk, writing tells
-            return os.copy_file_range(old.fileno(), new.fileno(), _PART) or new.write(old.read(_PART))
-    return new.write(old.read(_PART))
 
 
 @contextmanager

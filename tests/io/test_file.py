@@ -18,7 +18,7 @@ import pytest
 import tamannot as tam
 from tamannot._progress import Progress
 from tamannot.errors import OutputError, ParameterError, SignatureNotFoundError
-from tamannot.io import score_file, train_file
+from tamannot.io import _containers, score_file, train_file
 from tamannot.io._files import signatures_named
 from tamannot.io._output import replacing
 
@@ -138,14 +138,21 @@ class TestReplacing:
 
 @FILE
 @pytest.mark.parametrize("error", [errno.EXDEV, errno.ENOSYS, None])
-def test_a_system_that_cannot_copy_within_itself_changes_nothing(example_file, tmp_path, monkeypatch, error):
-    def refuse(*_):
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_system_that_cannot_copy_within_itself_changes_nothing(example_file, tmp_path, monkeypatch, error, before):
+    copied, calls = getattr(os, "copy_file_range", None), []
+
+    def refuse_once(old, new, n):
+        calls.append(n)
+        if len(calls) != before + 1 and copied is not None:
+            return copied(old, new, n)
         if error is None:  # as some systems do of files that they cannot copy
             return 0
         raise OSError(error, "not here")
 
     tam.annotate_file(example_file, tmp_path / "usual.h5ad", tissue="brain")
-    monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
+    monkeypatch.setattr(_containers, "_PART", 10_000)
+    monkeypatch.setattr(os, "copy_file_range", refuse_once, raising=False)
     tam.annotate_file(example_file, tmp_path / "other.h5ad", tissue="brain")
     assert (tmp_path / "other.h5ad").read_bytes() == (tmp_path / "usual.h5ad").read_bytes()
 
