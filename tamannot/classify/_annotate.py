@@ -207,10 +207,7 @@ class Calls:
 
 def expression_of(block: RowBlock, kind: str, n_vars: int) -> sp.csr_array:
     """Return what classifiers see, cells × genes: ``log1p`` of 10,000 per cell; log values are unchanged."""
-    values, ends = on_scale(block, 0.0 if kind == "log" else TARGET), block.indptr
-    if ends[-1] <= np.iinfo(block.indices.dtype).max:  # of two types scipy would make all indices the wider one
-        ends = ends.astype(block.indices.dtype)
-    return sp.csr_array((values, block.indices, ends), shape=(ends.size - 1, n_vars))
+    return block.matrix(n_vars, on_scale(block, 0.0 if kind == "log" else TARGET))
 
 
 def _compartments_of(x: sp.csr_array, scored: Scored, panels: Panels, cells: Cells) -> Call:

@@ -130,8 +130,7 @@ def predict_labels(
 
     def work(start: int, stop: int) -> int:
         block = features.block(start, stop).at(place)
-        values = block.values.astype(np.float64, copy=False)
-        x = sp.csr_array((values, block.indices, block.indptr), shape=(stop - start, columns.size))
+        x = block.matrix(columns.size, block.values.astype(np.float64, copy=False))
         margins[start:stop] = x @ classifier.coef.T + classifier.intercept
         similarity[start:stop], detected[start:stop] = similarity_of(x, centroids)
         return stop - start

@@ -13,6 +13,7 @@ from tamannot.data._runs import (
     forget_run,
     is_annotated,
     names_of_run,
+    other_n_cells,
     read_analysis,
     read_record,
     runs_of,

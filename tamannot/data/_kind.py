@@ -87,9 +87,8 @@ def nan_problem(block: RowBlock, n_vars: int) -> str:
     genes = np.unique(where).size
     if len(different) == 1:
         return f"it has NaN values: {genes:,} of {n_vars:,} genes are NaN in all cells. Remove these genes"
-    if np.count_nonzero(np.diff(ends)) >= min(_CELLS_OF_A_SAMPLE, n) and len(different) <= max(
-        n / _CELLS_OF_A_SAMPLE, 2
-    ):
+    n_with = np.count_nonzero(np.diff(ends))
+    if n_with >= min(_CELLS_OF_A_SAMPLE, n) and len(different) <= max(n / _CELLS_OF_A_SAMPLE, 2):
         return (
             f"it has NaN values, in {genes:,} of {n_vars:,} genes always in the same cells, as after "
             "anndata.concat(join='outer') for genes that some samples do not have. Concatenate the samples with "

@@ -184,8 +184,7 @@ class CsrRowsOnDisk:
         block = RowBlock(packable(self._values[first:last]), indices, ends - first)
         if rise:
             return block
-        unordered = sp.csr_array((block.values, indices, block.indptr), shape=(stop - start, self.shape[1]))
-        return CsrRows(unordered).block(0, stop - start)
+        return CsrRows(block.matrix(self.shape[1])).block(0, stop - start)
 
 
 class RowsFromColumns:

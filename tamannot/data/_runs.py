@@ -160,6 +160,12 @@ def _storable(value: Any) -> Any:
     return np.array(list(value), dtype=object) if isinstance(value, list | tuple) else value
 
 
+def other_n_cells(record: Mapping[str, Any], n_obs: int) -> str:
+    """Return of how many cells an analysis is, if the object now has another number of them; else an empty text."""
+    n = str(record.get("n_cells", n_obs))
+    return n if n != str(n_obs) else ""
+
+
 def read_analysis(
     adata: AnnData, key: str, name: str, *, of: str | list[str] | None = None, call: str
 ) -> dict[str, Any]:
@@ -174,7 +180,7 @@ def read_analysis(
             f"There are no results '{name}' of '{chosen}' under the key '{key}'. Available: "
             f"{', '.join(found) or 'none'}."
         )
-    if (n := str(found[chosen].get("n_cells", adata.n_obs))) != str(adata.n_obs):
+    if n := other_n_cells(found[chosen], adata.n_obs):
         now = f"the object now has {adata.n_obs}. Run tamannot.{call} again."
         tell({f"The results '{name}' are of {n} cells, but {now}": TamannotWarning})
     return found[chosen]

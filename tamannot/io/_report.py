@@ -194,12 +194,10 @@ class CellsOnDisk:
         if stored is None:
             return {}
         source = row_source(stored)
-        blocks = [sp.csr_array((0, source.shape[1]), dtype=np.float32)]
+        blocks: list[Any] = [sp.csr_array((0, source.shape[1]), dtype=np.float32)]
         for chosen in np.split(rows, np.flatnonzero(np.diff(rows) > _NEAR) + 1) if rows.size else ():
             start, stop = int(chosen[0]), int(chosen[-1]) + 1
-            block = source.block(start, stop)
-            near = sp.csr_array((block.values, block.indices, block.indptr), shape=(stop - start, source.shape[1]))
-            blocks.append(near[chosen - start])
+            blocks.append(source.block(start, stop).matrix(source.shape[1])[chosen - start])
         values = sp.csr_matrix(sp.vstack(blocks))
         if name == "raw":
             return {"raw": {"X": values, "var": whole.raw.var}}

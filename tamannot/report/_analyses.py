@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tamannot import get, pl
+from tamannot.data import other_n_cells
 from tamannot.errors import MatrixError, ResultNotFoundError
 from tamannot.pl._style import pretty
 from tamannot.report import _blocks as page
@@ -59,7 +60,7 @@ def analyses(material: Material) -> Iterator[page.Section]:
         found = material.run.variants(name) if material.run.has(name) else {}
         for i, (of, record) in enumerate(found.items()):
             cautions = list(map(str, np.ravel(record.get(_CAUTIONS, []))))
-            if (n := str(record.get("n_cells", material.cells.n_obs))) != str(material.cells.n_obs):
+            if n := other_n_cells(record, material.cells.n_obs):
                 cautions.append(f"These results are of {n} cells, not of the cells of this report. Run them again.")
             said = tuple(page.Point("Caution.", text) for text in cautions)
             blocks: list[page.Block] = [page.Points(said)] if said else []

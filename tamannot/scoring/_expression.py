@@ -45,7 +45,7 @@ def expression(rows: RowSource, scale: Scale, kind: str, start: int, stop: int) 
     """Return some rows as a dense table, cells by genes, on the scale that a method wants."""
     block = rows.block(start, stop)
     values = on_scale(block, TARGET if scale == "log" and kind in ("counts", "linear") else 0.0)
-    return sp.csr_array((values, block.indices, block.indptr), shape=(stop - start, rows.shape[1])).toarray()
+    return block.matrix(rows.shape[1], values).toarray()
 
 
 def on_scale(block: RowBlock, target: float) -> Array:
@@ -163,10 +163,7 @@ def group_sums(
     def sums_of(block: RowBlock, codes: Array) -> tuple[list[sp.csr_array], Array]:
         values, known = on_scale(block, target), np.flatnonzero(codes >= 0)
         member = sp.csr_array((np.ones(known.size), (codes[known], known)), shape=(n_groups, codes.size))
-        tables = [
-            member @ sp.csr_array((numbers, block.indices, block.indptr), shape=(codes.size, n_vars))
-            for numbers in ((values, values**2) if squares else (values,))
-        ]
+        tables = [member @ block.matrix(n_vars, numbers) for numbers in ((values, values**2) if squares else (values,))]
         of_member = np.repeat(codes >= 0, np.diff(block.indptr)) & (values != 0)
         return tables, np.bincount(block.indices[of_member], minlength=n_vars)
 

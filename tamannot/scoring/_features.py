@@ -234,10 +234,8 @@ def take_rows(rows: RowSource, cells: Array) -> sp.csr_array:
     if not parts:
         return sp.csr_array((0, rows.shape[1]))
     block = joined(parts)
-    # Indices become as wide as the pointers; values become wide last, as they are the largest part.
-    ends = block.indptr.astype(np.int32) if block.indptr[-1] <= np.iinfo(np.int32).max else block.indptr
-    found = sp.csr_array((block.values, block.indices, ends), shape=(cells.size, rows.shape[1]))
-    found = found[np.argsort(np.argsort(cells))]
+    found = block.matrix(rows.shape[1])[np.argsort(np.argsort(cells))]
+    # Values become wide last, as they are the largest part.
     return sp.csr_array((found.data.astype(np.float64, copy=False), found.indices, found.indptr), shape=found.shape)
 
 

@@ -162,6 +162,14 @@ class RowBlock:
         sums = np.add.reduceat(np.append(entries, entries.dtype.type(0)), self.indptr[:-1], dtype=np.float64)
         return np.where(np.diff(self.indptr) > 0, sums, 0.0)
 
+    def matrix(self, n_vars: int, values: Array | None = None) -> sp.csr_array:
+        """Return the rows as a sparse matrix, cells × ``n_vars``, with these values or others in their places."""
+        ends, kind = self.indptr, self.indices.dtype
+        if ends[-1] <= np.iinfo(kind).max:  # of two types scipy would make all indices the wider one
+            ends = ends.astype(kind)
+        numbers = self.values if values is None else values
+        return sp.csr_array((numbers, self.indices, ends), shape=(ends.size - 1, n_vars))
+
     @property
     def bits(self) -> NDArray[np.unsignedinteger[Any]]:
         """The values, if non-negative, as unsigned integers of the same order, without a copy if possible."""
